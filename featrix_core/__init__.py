@@ -1,0 +1,1 @@
+"""featrix: one self-supervised embedding space per table, many predictors on top of it."""

@@ -1,0 +1,76 @@
+"""`Table` (cells as they were read) and `TypedColumn` (cells as their type understands them)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featrix_core.tables.schema import ColumnType, Notice
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table came from; `sha256` is of the file's bytes (empty for a DataFrame)."""
+
+    name: str
+    format: str
+    sha256: str = ""
+    encoding: str = ""
+    delimiter: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as read: string columns from CSV (nothing parsed yet), native Arrow types from Parquet."""
+
+    arrow: pa.Table
+    source: Source
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.arrow.num_rows)
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return list(self.arrow.column_names)
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """The given rows, in the given order."""
+        return Table(self.arrow.take(pa.array(rows)), self.source, self.notices)
+
+    def drop(self, names: list[str]) -> Table:
+        """Without the named columns (those that exist)."""
+        kept = [name for name in self.names if name not in set(names)]
+        return Table(self.arrow.select(kept), self.source, self.notices)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As a DataFrame with a fresh index."""
+        return self.arrow.to_pandas()
+
+
+@dataclass(frozen=True)
+class TypedColumn:
+    """One column's cells after parsing, `n` rows.
+
+    scalar: `numbers_N` float64, NaN where missing or unparsed.
+    timestamp: `numbers_N` seconds since 1970 UTC, NaN where missing; `offsets_N` hours from UTC.
+    set, boolean, text: `codes_N` int32 into `texts` (distinct cell texts, sorted), -1 where missing.
+    Unparsed cells (DATA-3) count as missing and are listed in `unparsed_examples`.
+    """
+
+    name: str
+    type: ColumnType
+    missing_N: NDArray[np.bool_]
+    numbers_N: NDArray[np.float64] | None = None
+    offsets_N: NDArray[np.float64] | None = None
+    codes_N: NDArray[np.int32] | None = None
+    texts: tuple[str, ...] = ()
+    n_unparsed: int = 0
+    unparsed_examples: tuple[str, ...] = ()
