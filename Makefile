@@ -1,0 +1,64 @@
+# All set-up is done by the targets themselves; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_DIR ?= out/demo
+PYTEST_ARGS ?=
+
+.PHONY: help setup setup-test demo test lint format pipelines bench-quick bench-adult clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## .venv/ with everything pinned in constraints.txt (nothing to do when up to date)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; say which one with: make setup PYTHON=python3.11" >&2; exit 1; }
+	@[ -x $(BIN)/python ] && $(BIN)/python -m pip --version >/dev/null 2>&1 \
+		|| $(PYTHON) -m venv --clear $(VENV) \
+		|| { echo "No virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@# torch is asked for by itself and exactly, so that a wheel directory in pip's own
+	@# configuration (find-links) is looked at before any index.
+	@echo "Installing the pinned environment into $(VENV)/ (a few minutes, about 2 GB) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,bench]"
+	@$(BIN)/python -m pip check
+	@touch $@
+
+setup-test: setup ## what the tests need beyond that: Debian's chromium, where none is on the PATH
+	@./.ci/chromium
+
+demo: setup ## the full pipeline on the German credit data; results under out/demo
+	@$(BIN)/featrix run --config examples/demo.json --workdir $(DEMO_DIR)
+
+# Two workers, one thread each: torch would otherwise start one thread per core in every worker.
+test: setup-test lint ## all tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict featrix_core components pipelines benchmarks
+	@$(BIN)/lint-imports --no-cache
+
+format: setup ## put the code into the project's format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+pipelines: setup ## compile the DAGs to pipelines/compiled/*.yaml
+	@$(BIN)/python -m pipelines.compile
+
+bench-quick: setup ## five-fold German credit against logistic regression, LightGBM and CatBoost
+	@$(BIN)/python -m benchmarks.quick
+
+bench-adult: setup ## `featrix fit` on Adult (48,842 rows): time, memory, figures
+	@$(BIN)/python -m benchmarks.adult
+
+clean: ## remove results and caches (the environment stays)
+	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

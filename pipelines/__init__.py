@@ -1,0 +1,1 @@
+"""The DAGs, their compiled packages and the runner that executes them on one machine."""
