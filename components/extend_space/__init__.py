@@ -1,0 +1,1 @@
+"""The `extend_space` step."""
