@@ -1,7 +1,7 @@
-"""`TableSchema`: what is known about a table's columns, frozen and stored as JSON (DATA-2 … DATA-6).
+"""`TableSchema`: what is known about a table's columns, frozen and stored as JSON (DATA-2 … 6).
 
-Everything here is a frozen pydantic model with `extra="forbid"`: a schema that was tampered with, or
-written by another version, is refused on reading.
+Everything here is a frozen pydantic model with `extra="forbid"`: a schema that was tampered with,
+or written by another version, is refused on reading.
 """
 
 from __future__ import annotations

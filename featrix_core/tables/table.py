@@ -25,7 +25,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as read: string columns from CSV (nothing parsed yet), native Arrow types from Parquet."""
+    """Rows as read: text from CSV (nothing parsed yet), native Arrow types from Parquet."""
 
     arrow: pa.Table
     source: Source
@@ -61,7 +61,7 @@ class TypedColumn:
 
     scalar: `numbers_N` float64, NaN where missing or unparsed.
     timestamp: `numbers_N` seconds since 1970 UTC, NaN where missing; `offsets_N` hours from UTC.
-    set, boolean, text: `codes_N` int32 into `texts` (distinct cell texts, sorted), -1 where missing.
+    set, boolean, text: `codes_N` int32 into `texts` (distinct cell texts, sorted), -1 if missing.
     Unparsed cells (DATA-3) count as missing and are listed in `unparsed_examples`.
     """
 

@@ -1,0 +1,237 @@
+"""The column to predict: its kind, classes and encoding (PRED-1, DATA-7)."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from featrix_core.errors import FeatrixUserError
+from featrix_core.tables.build import missing_column
+from featrix_core.tables.cleaning import DistinctTexts, distinct_texts, parse_numbers
+from featrix_core.tables.schema import ColumnType, Frozen, Notice
+from featrix_core.tables.statistics import numeric_statistics
+from featrix_core.tables.table import Table
+from featrix_core.tables.types import decide_type
+
+TargetKind = Literal["binary", "multiclass", "scalar"]
+MOST_CLASSES = 1000
+_INTEGER_CLASSES = 10
+
+
+class TargetSchema(Frozen):
+    """What is known about a target.
+
+    `classes` are sorted (as numbers where all are numbers) and `class_counts` is by class;
+    `positive` (binary only) is the rarer class, on a tie the last by name. `statistics` (scalar
+    only) are those of a scalar column. `n_missing` counts rows without a usable label.
+    """
+
+    name: str
+    kind: TargetKind
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    n_rows: int
+    n_missing: int
+    class_counts: dict[str, int] = Field(default_factory=dict)
+    statistics: dict[str, float] = Field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+
+
+def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSchema:
+    """Kind and classes of a target column.
+
+    Without `kind`: numbers with two distinct values are binary, whole numbers with at most ten are
+    multiclass, other numbers scalar; texts are classes.
+
+    Raises:
+        FeatrixUserError: no such column, nothing but missing values, one value only, a class
+            structure that cannot be validated, too many classes, or a `kind` that does not fit.
+    """
+    if name not in table.names:
+        raise missing_column(name, table.names)
+    if kind is not None and kind not in get_args(TargetKind):
+        raise FeatrixUserError(
+            "The kind of a target is binary, multiclass or scalar", column=name, value=kind
+        )
+    texts = distinct_texts(table.arrow[name])
+    decided = decide_type(texts).type if texts.values else ColumnType.SET
+    numeric = decided is ColumnType.SCALAR
+    usable = ~texts.soft_V if numeric else np.ones(len(texts.values), dtype=bool)
+    if not usable.any():
+        raise FeatrixUserError(
+            f"The target has no value in any of {table.n_rows} rows",
+            column=name,
+            remedy="Name another target or supply its labels",
+        )
+    if usable.sum() == 1:
+        only = texts.values[int(np.flatnonzero(usable)[0])]
+        raise FeatrixUserError(
+            "The target is constant, so there is nothing to learn",
+            column=name,
+            value=only,
+            remedy="Name another target or add rows with other values",
+        )
+    if kind == "scalar" or (kind is None and numeric and not _few_whole_numbers(texts)):
+        return _scalar_target(table, name, texts)
+    return _class_target(table, name, texts, usable, kind, decided)
+
+
+def encode_target(table: Table, target: TargetSchema) -> NDArray[np.float64]:
+    """N class indices (into `target.classes`) or numbers; NaN where a label is missing or unknown.
+
+    Raises:
+        FeatrixUserError: the table has no column of the target's name.
+    """
+    if target.name not in table.names:
+        raise missing_column(target.name, table.names)
+    texts = distinct_texts(table.arrow[target.name])
+    if target.kind == "scalar":
+        values = parse_numbers(texts.values)
+    else:
+        index = {text: float(position) for position, text in enumerate(target.classes)}
+        values = np.array([index.get(text, np.nan) for text in texts.values], dtype=np.float64)
+    encoded: NDArray[np.float64] = np.append(values, np.nan)[texts.codes_N]
+    return encoded
+
+
+def _few_whole_numbers(texts: DistinctTexts) -> bool:
+    numbers = parse_numbers(texts.values)
+    distinct = np.unique(numbers[~np.isnan(numbers)])
+    if len(distinct) <= 2:
+        return True
+    whole = bool(np.all(distinct == np.floor(distinct)))
+    return whole and len(distinct) <= _INTEGER_CLASSES
+
+
+def _scalar_target(table: Table, name: str, texts: DistinctTexts) -> TargetSchema:
+    numbers = parse_numbers(texts.values)
+    failed = np.isnan(numbers) & ~texts.soft_V
+    n_failed = int(texts.counts_V[failed].sum())
+    n_parsed = int(texts.counts_V[~np.isnan(numbers)].sum())
+    example = texts.values[int(np.flatnonzero(failed)[0])] if n_failed else None
+    if n_failed > n_parsed:
+        raise FeatrixUserError(
+            "A scalar target needs numbers",
+            column=name,
+            value=example,
+            remedy="Name a numeric target, or leave its kind to detection",
+        )
+    if len(np.unique(numbers[~np.isnan(numbers)])) < 2:
+        raise FeatrixUserError(
+            "The target is constant, so there is nothing to learn",
+            column=name,
+            remedy="Name another target or add rows with other values",
+        )
+    notices = []
+    if n_failed:
+        notices.append(
+            Notice(
+                code="unparsed_target",
+                message=f"Target {name!r}: {n_failed} cells are not numbers, such as {example!r}",
+                column=name,
+                figure=float(n_failed),
+                action="rows without a label are left out",
+            )
+        )
+    return TargetSchema(
+        name=name,
+        kind="scalar",
+        n_rows=table.n_rows,
+        n_missing=table.n_rows - n_parsed,
+        statistics=numeric_statistics(np.append(numbers, np.nan)[texts.codes_N]),
+        notices=tuple(notices),
+    )
+
+
+def _class_target(
+    table: Table,
+    name: str,
+    texts: DistinctTexts,
+    usable_V: NDArray[np.bool_],
+    kind: str | None,
+    decided: ColumnType,
+) -> TargetSchema:
+    counts = {
+        texts.values[index]: int(texts.counts_V[index])
+        for index in np.flatnonzero(usable_V).tolist()
+    }
+    _check_classes(name, counts, kind, decided)
+    numbers = parse_numbers(list(counts))
+    order = sorted(counts)
+    if not np.isnan(numbers).any():
+        order = [text for _, text in sorted(zip(numbers.tolist(), counts, strict=True))]
+    binary = len(order) == 2 and kind != "multiclass"
+    positive = None
+    if binary:
+        rarest = min(counts.values())
+        positive = [text for text in order if counts[text] == rarest][-1]
+    single = [text for text in order if counts[text] == 1]
+    notices = []
+    if single:
+        notices.append(
+            Notice(
+                code="single_row_classes",
+                message=f"Target {name!r}: {len(single)} classes have one row only: "
+                + ", ".join(map(repr, single[:10])),
+                column=name,
+                figure=float(len(single)),
+                action="these rows are used for training and cannot be validated",
+            )
+        )
+    return TargetSchema(
+        name=name,
+        kind="binary" if binary else "multiclass",
+        classes=tuple(order),
+        positive=positive,
+        n_rows=table.n_rows,
+        n_missing=table.n_rows - sum(counts.values()),
+        class_counts={text: counts[text] for text in order},
+        notices=tuple(notices),
+    )
+
+
+def _check_classes(
+    name: str, counts: dict[str, int], kind: str | None, decided: ColumnType
+) -> None:
+    n_rows = sum(counts.values())
+    example = min(counts)
+    if kind == "binary" and len(counts) != 2:
+        raise FeatrixUserError(
+            f"A binary target needs two classes, this one has {len(counts)}",
+            column=name,
+            remedy="Leave the target's kind to detection, or merge classes",
+        )
+    if decided is ColumnType.TIMESTAMP and len(counts) > _INTEGER_CLASSES:
+        raise FeatrixUserError(
+            "Timestamps cannot be predicted",
+            column=name,
+            value=example,
+            remedy="Predict a number, such as the days between two dates",
+        )
+    if len(counts) == n_rows and n_rows > 2:
+        raise FeatrixUserError(
+            f"Each of the target's {n_rows} values occurs once, so no class can be learned",
+            column=name,
+            value=example,
+            remedy="Name a target whose classes repeat, or one of numbers",
+        )
+    if len(counts) > MOST_CLASSES:
+        raise FeatrixUserError(
+            f"The target has {len(counts)} classes, more than {MOST_CLASSES}",
+            column=name,
+            value=example,
+            remedy="Merge rare classes or name another target",
+        )
+    single = sorted(text for text, count in counts.items() if count == 1)
+    enough = len(counts) - len(single)
+    if single and (len(counts) == 2 or enough < 2):
+        raise FeatrixUserError(
+            f"{len(single)} of the target's {len(counts)} classes have one row only, "
+            "so the prediction cannot be validated",
+            column=name,
+            value=single[0],
+            remedy="Give at least two rows of each class",
+        )
