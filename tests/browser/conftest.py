@@ -1,0 +1,366 @@
+"""A real browser, and a report made from the flights sample with scikit-learn's models."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from sklearn.calibration import calibration_curve
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import (
+    confusion_matrix,
+    log_loss,
+    mutual_info_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from featrix_core.report.content import ReportContent
+
+FLIGHTS = Path(__file__).parents[2] / "examples" / "data" / "flights" / "flights.parquet"
+FLAGS = [
+    "--no-sandbox",
+    # A software renderer for WebGL: the sphere must also draw where there is no graphics card.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.fail("no `chromium` on the PATH: run `make test`, whose set-up installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def content() -> ReportContent:
+    """Every section that a report can have, from real flights and real (small) models."""
+    flights = pd.read_parquet(FLIGHTS)
+    numbers = ["month", "dep_time", "dep_delay", "arr_delay", "air_time", "distance", "hour"]
+    flights = flights.dropna(subset=[*numbers, "late"]).reset_index(drop=True)
+    late = (flights["late"] == "yes").to_numpy()
+    names = ["month", "dep_time", "dep_delay", "distance", "air_time", "hour", "minute"]
+    x = StandardScaler().fit_transform(flights[names].to_numpy(dtype=float))
+    x[:, 2] = np.clip(x[:, 2], -1.0, 0.6)
+    train = np.random.default_rng(42).random(len(x)) < 0.6
+    return ReportContent.model_validate(
+        {
+            "title": "Late flights from New York",
+            "subtitle": "4,000 departures of 2013, an embedding space, two predictors on top of it",
+            "created": "1 October 2025 · run 7f3a",
+            "key_figures": [
+                {"name": "rows", "value": len(flights)},
+                {"name": "columns in the space", "value": 9, "note": "of 13; 4 stay out"},
+                {"name": "AUC for late", "value": 0.9245, "interval": [0.9125, 0.9355]},
+                {"name": "calibration error", "value": 0.0212, "note": "after isotonic"},
+                {"name": "verdict", "value": "promoted to champion"},
+            ],
+            "steps": [
+                {"name": "ingest", "seconds": 2.31},
+                {"name": "join-validate", "seconds": 0.42, "note": "3 joins"},
+                {"name": "train-embedding-space", "seconds": 61.2, "note": "40 epochs"},
+                {"name": "extend", "seconds": 22.0},
+                {"name": "train-predictor", "seconds": 34.9},
+                {"name": "calibrate", "seconds": 1.1},
+                {"name": "batch-score", "seconds": 3.2, "note": "4,000 rows"},
+            ],
+            "notices": [
+                {
+                    "code": "missing",
+                    "column": "tailnum",
+                    "message": "0.6 % of the cells are empty",
+                    "action": "kept; empty cells have a token of their own",
+                },
+                {"code": "drift", "message": "Validation holds 2 carriers that training lacks"},
+            ],
+            "columns": _columns(flights, names),
+            "joins": _joins(),
+            "timeline": _timeline(40),
+            "sphere": _sphere(flights, x),
+            "mutual_information": _information(flights, names),
+            "targets": [_late(flights, x, late, train, names), _delay(flights, x, train)],
+            "extension": {
+                "note": "Two engineered columns were added to the space.",
+                "metrics": [
+                    _ab("late", "roc_auc", 0.9245, 0.9338, (0.0021, 0.0165), "better"),
+                    _ab("late", "log_loss", 0.4312, 0.4299, (-0.006, 0.0034), ""),
+                    _ab("arr_delay", "rmse", 16.9, 17.4, (0.1, 0.9), "worse"),
+                ],
+                "new_columns": [
+                    {
+                        "name": "dep_delay_per_mile",
+                        "type": "scalar",
+                        "missing_share": 0.002,
+                        "n_unique": 3120,
+                        "evidence": "ratio of dep_delay and distance",
+                        "decision": "added",
+                    }
+                ],
+            },
+            "lineage": {
+                "nodes": [
+                    {"id": "d", "label": "flights.parquet", "kind": "data", "detail": "sha 41c09e"},
+                    {"id": "p", "label": "planes.parquet", "kind": "data", "detail": "sha 9d02b7"},
+                    {"id": "r", "label": "run 7f3a", "kind": "run", "detail": "125 s"},
+                    {"id": "s", "label": "space v3", "kind": "space", "detail": "128 dimensions"},
+                    {"id": "e", "label": "space v4", "kind": "space", "detail": "+ 2 columns"},
+                    {"id": "l", "label": "late v4", "kind": "predictor", "detail": "champion"},
+                    {"id": "a", "label": "arr_delay v1", "kind": "predictor"},
+                ],
+                "edges": [
+                    {"source": a, "target": b} for a, b in ("dr", "pr", "rs", "se", "el", "ea")
+                ],
+            },
+        }
+    )
+
+
+def _columns(flights: pd.DataFrame, names: list[str]) -> dict[str, Any]:
+    kept = [
+        {
+            "name": name,
+            "type": "scalar" if name in names else "set",
+            "evidence": "all cells are numbers" if name in names else "few distinct values",
+            "missing_share": float(flights[name].isna().mean()),
+            "n_unique": int(flights[name].nunique()),
+            "statistics": f"median {flights[name].median():g}" if name in names else "",
+        }
+        for name in [*names, "carrier", "origin"]
+    ]
+    parts = {"uniqueness": 0.3, "meaning": 0.38, "pattern": 0.0, "name": 0.1}
+    dropped = {
+        "name": "tailnum",
+        "reason": "identifier",
+        "score": 0.78,
+        "score_parts": parts,
+        "message": "nearly every value occurs once",
+    }
+    uniform = {"name": "year", "reason": "uniform", "message": "every cell is 2013"}
+    return {"kept": kept, "dropped": [dropped, uniform], "n_rows": len(flights)}
+
+
+def _joins() -> list[dict[str, Any]]:
+    found = {
+        "level": "warning",
+        "message": "15.4 % of the flights find no plane",
+        "remedy": "Use a left join and treat the empty cells as missing.",
+    }
+    planes = {"left": "flights", "right": "planes", "keys": ["tailnum"], "findings": [found]}
+    airlines = {"left": "flights", "right": "airlines", "keys": ["carrier"], "verdict": "ok"}
+    cardinality = {"declared_cardinality": "many to one", "observed_cardinality": "many to one"}
+    return [
+        {**planes, **cardinality, "verdict": "warning", "coverage": 0.846},
+        {**airlines, **cardinality, "coverage": 1.0},
+    ]
+
+
+def _timeline(epochs: int) -> dict[str, Any]:
+    rng = np.random.default_rng(7)
+    entries: list[dict[str, Any]] = []
+    for k in range(epochs):
+        share = k / (epochs - 1)
+        loss = 1.1 + 2.4 * np.exp(-5 * share) + 0.03 * rng.normal()
+        norm = 1.4 + 2 * np.exp(-4 * share) + 0.2 * rng.random()
+        entry = {
+            "epoch": k + 1,
+            "learning_rate": 0.002 * (min(k, 4) / 4 if k < 4 else (1 + np.cos(3.1 * share)) / 2),
+            "train_loss": loss,
+            "validation_loss": loss + 0.05 + 0.25 * share**2,
+            "dropout_rate": 0.5 - 0.05 * int(share * 5),
+            "spread_loss": 0.4 * np.exp(-3 * share) + 0.01 * rng.random(),
+            "spread_temperature": 0.2 - 0.13 * share,
+            "gradients": {"unclipped_norm": norm, "clipped_norm": min(norm, 2.0)},
+        }
+        if k == 21:
+            entry |= {"failures_detected": ["NO_LEARNING"], "corrective_actions": ["LR_BOOST_3X"]}
+        entries.append(entry)
+    return {"epochs": entries, "best_epoch": round(0.8 * epochs)}
+
+
+def _sphere(flights: pd.DataFrame, x: np.ndarray) -> dict[str, Any]:
+    low = PCA(3, random_state=0).fit_transform(x)
+    low = (low / np.linalg.norm(low, axis=1, keepdims=True))[:2000]
+    hover = flights.head(2000).apply(
+        lambda row: f"{row.carrier}{row.flight} to {row.dest}\ndeparted {row.dep_delay:+.0f} min",
+        axis=1,
+    )
+    return {
+        "points": low.tolist(),
+        "labels": flights["origin"].head(2000).tolist(),
+        "colour_name": "the airport of departure",
+        "hover": hover.tolist(),
+        "n_rows": len(flights),
+    }
+
+
+def _information(flights: pd.DataFrame, names: list[str]) -> dict[str, Any]:
+    codes = {name: pd.qcut(flights[name], 12, labels=False, duplicates="drop") for name in names}
+    codes |= {n: pd.factorize(flights[n], sort=True)[0] for n in ("carrier", "origin", "late")}
+    damp = np.linspace(1, 0.8, len(codes))
+    bits = [
+        [mutual_info_score(a, b) / np.log(2) * damp[i] for a in codes.values()]
+        for i, b in enumerate(codes.values())
+    ]
+    return {"names": list(codes), "bits": bits}
+
+
+def _late(
+    flights: pd.DataFrame, x: np.ndarray, late: np.ndarray, train: np.ndarray, names: list[str]
+) -> dict[str, Any]:
+    linear = LogisticRegression().fit(x[train], late[train])
+    tree = DecisionTreeClassifier(max_depth=5, random_state=0).fit(x[train], late[train])
+    truth, p = late[~train], linear.predict_proba(x[~train])[:, 1]
+    q = tree.predict_proba(x[~train])[:, 1]
+    fpr, tpr, _ = roc_curve(truth, p)
+    precision, recall, _ = precision_recall_curve(truth, p)
+    thresholds = np.linspace(0.02, 0.98, 97)
+    hits = p[None, :] >= thresholds[:, None]
+    recalls = (hits & truth).sum(axis=1) / truth.sum()
+    precisions = (hits & truth).sum(axis=1) / np.maximum(hits.sum(axis=1), 1)
+    f1 = 2 * recalls * precisions / np.maximum(recalls + precisions, 1e-9)
+    states = []
+    for label, scores, ece in (("before", p**1.4, 0.071), ("after", p, 0.021)):
+        observed, predicted = calibration_curve(truth, scores, n_bins=8)
+        counts = np.histogram(scores, bins=8, range=(0, 1))[0]
+        states.append(
+            {
+                "label": label,
+                "predicted": predicted.tolist(),
+                "observed": observed.tolist(),
+                "counts": counts[counts > 0].tolist(),
+                "ece": ece,
+            }
+        )
+    weights = linear.coef_[0]
+    effects = x[~train] * weights
+    ranked = np.argsort(-np.abs(effects).mean(axis=0))
+    rows = [
+        {
+            "title": f"Row {i}: late with {p[i]:.0%}",
+            "note": f"It was {'late' if truth[i] else 'on time'}.",
+            "effects": [
+                {"name": names[j], "value": f"{x[~train][i, j]:.2f}", "effect": effects[i, j]}
+                for j in np.argsort(-np.abs(effects[i]))
+            ],
+        }
+        for i in (3, 40, 77)
+    ]
+    auc = roc_auc_score(truth, p)
+    figures = {
+        "logistic regression": (roc_auc_score(truth, p), log_loss(truth, p)),
+        "tree": (roc_auc_score(truth, q), log_loss(truth, q)),
+        "featrix": (roc_auc_score(truth, p + q), log_loss(truth, (p + q) / 2)),
+    }
+    return {
+        "target": "late",
+        "kind": "Binary classifier",
+        "key_figures": [
+            {"name": "AUC", "value": auc, "interval": [auc - 0.012, auc + 0.011]},
+            {"name": "log loss", "value": log_loss(truth, p)},
+            {"name": "calibration error", "value": 0.0212, "note": "0.071 before"},
+            {"name": "threshold", "value": 0.31},
+        ],
+        "comparison": {
+            "models": [
+                {
+                    "name": name,
+                    "metrics": {"roc_auc": area, "log_loss": loss},
+                    "ours": name == "featrix",
+                }
+                for name, (area, loss) in figures.items()
+            ],
+            "note": "All on the same 1,500 hold-out rows.",
+        },
+        "classification": {
+            "classes": ["no", "yes"],
+            "roc": [{"label": "late", "x": fpr.tolist(), "y": tpr.tolist(), "area": auc}],
+            "precision_recall": [{"label": "late", "x": recall.tolist(), "y": precision.tolist()}],
+            "base_rate": float(truth.mean()),
+            "confusion": confusion_matrix(truth, p > 0.31).tolist(),
+            "reliability": states,
+            "thresholds": {
+                "thresholds": thresholds.tolist(),
+                "metrics": {
+                    "F1": f1.tolist(),
+                    "precision": precisions.tolist(),
+                    "recall": recalls.tolist(),
+                },
+                "chosen": 0.31,
+            },
+        },
+        "importance": {
+            "overall": [
+                {
+                    "name": names[j],
+                    "mean_absolute": float(np.abs(effects[:, j]).mean()),
+                    "mean_signed": float(weights[j]),
+                }
+                for j in ranked
+            ],
+            "rows": rows,
+            "effect_on": "the log-odds of late",
+        },
+        "timeline": _timeline(25),
+    }
+
+
+def _delay(flights: pd.DataFrame, x: np.ndarray, train: np.ndarray) -> dict[str, Any]:
+    y = flights["arr_delay"].clip(-60, 120).to_numpy(dtype=float)
+    predicted = LinearRegression().fit(x[train], y[train]).predict(x[~train])
+    size = np.abs(y[~train] - predicted)
+    return {
+        "target": "arr_delay",
+        "kind": "Regressor",
+        "key_figures": [
+            {"name": "RMSE", "value": float(np.sqrt((size**2).mean())), "note": "minutes"},
+            {"name": "R²", "value": 0.623, "interval": [0.58, 0.66]},
+        ],
+        "regression": {
+            "actual": y[~train].tolist(),
+            "predicted": predicted.tolist(),
+            "unit": "minutes",
+            "coverage": [
+                {"nominal": n, "observed": float((size < w).mean()), "mean_width": 2 * w}
+                for n, w in ((0.5, 11.0), (0.8, 24.0), (0.9, 34.0), (0.95, 41.0))
+            ],
+        },
+    }
+
+
+def _ab(
+    target: str,
+    metric: str,
+    before: float,
+    after: float,
+    interval: tuple[float, float],
+    verdict: str,
+) -> dict[str, Any]:
+    return {
+        "target": target,
+        "metric": metric,
+        "before": before,
+        "after": after,
+        "difference": after - before,
+        "interval": interval,
+        "verdict": verdict or "no clear difference",
+    }
