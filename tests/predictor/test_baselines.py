@@ -1,0 +1,229 @@
+"""The company that figures are kept with: real tables, unseen values, odd names, rare classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.metrics import r2_score, roc_auc_score
+
+from featrix_core.predictor.baselines import Baselines, design_frame, fit_baselines
+from featrix_core.predictor.complexity import advise_depth
+from featrix_core.tables.build import build_schema, typed_columns
+from featrix_core.tables.reading import read_table
+from featrix_core.tables.schema import ColumnSchema, ColumnType, TableSchema
+from featrix_core.tables.table import TypedColumn
+
+DATA = Path(__file__).parents[2] / "examples" / "data"
+FLIGHTS = DATA / "flights" / "flights.parquet"
+Typed = dict[str, TypedColumn]
+Ints = NDArray[np.int64]
+
+
+def scalar(name: str, values: object) -> TypedColumn:
+    numbers = np.asarray(values, dtype=np.float64)
+    return TypedColumn(name, ColumnType.SCALAR, np.isnan(numbers), numbers_N=numbers)
+
+
+def texts(name: str, values: pd.Series, kind: ColumnType = ColumnType.SET) -> TypedColumn:
+    coded = pd.Categorical(values)
+    return TypedColumn(
+        name,
+        kind,
+        np.asarray(coded.codes < 0),
+        codes_N=coded.codes.astype(np.int32),
+        texts=tuple(str(value) for value in coded.categories),
+    )
+
+
+def take(typed: Typed, rows: Ints) -> Typed:
+    return {
+        name: dataclasses.replace(
+            column,
+            missing_N=column.missing_N[rows],
+            numbers_N=None if column.numbers_N is None else column.numbers_N[rows],
+            offsets_N=None if column.offsets_N is None else column.offsets_N[rows],
+            codes_N=None if column.codes_N is None else column.codes_N[rows],
+        )
+        for name, column in typed.items()
+    }
+
+
+def flights() -> tuple[Typed, Ints]:
+    frame = pd.read_parquet(FLIGHTS)
+    since = pd.to_datetime(frame["time_hour"], utc=True) - pd.Timestamp("1970-01-01", tz="UTC")
+    seconds = np.asarray(since.dt.total_seconds(), dtype=np.float64)
+    typed = {
+        "distance": scalar("distance", frame["distance"]),
+        'dep "delay" [min]': scalar('dep "delay" [min]', frame["dep_delay"]),
+        "carrier": texts("carrier", frame["carrier"]),
+        "tailnum": texts("tailnum", frame["tailnum"], ColumnType.TEXT),
+        "time_hour": TypedColumn(
+            "time_hour",
+            ColumnType.TIMESTAMP,
+            np.isnan(seconds),
+            numbers_N=seconds,
+            offsets_N=np.full(len(seconds), -5.0),
+        ),
+    }
+    return typed, np.asarray(frame["arr_delay"].fillna(0) > 15, dtype=np.int64)
+
+
+def numeric(x: NDArray[np.float64]) -> Typed:
+    return {f"x{i}": scalar(f"x{i}", x[:, i]) for i in range(x.shape[1])}
+
+
+def halves(n: int) -> tuple[Ints, Ints]:
+    order = np.random.default_rng(0).permutation(n)
+    return order[: n // 2], order[n // 2 :]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[Baselines, Typed, Ints]:
+    typed, y = flights()
+    fit, test = halves(len(y))
+    return fit_baselines(take(typed, fit), y[fit], "binary"), take(typed, test), y[test]
+
+
+def test_mixed_columns_with_odd_names_are_learned(fitted: tuple[Baselines, Typed, Ints]) -> None:
+    baselines, typed, y = fitted
+    predicted = baselines.predict(typed)
+    assert sorted(predicted) == sorted(baselines.seconds) == ["lightgbm", "linear"]
+    for name, p in predicted.items():
+        assert p.shape == (len(y), 2)
+        np.testing.assert_allclose(p.sum(axis=1), 1.0)
+        assert roc_auc_score(y, p[:, 1]) > 0.85, name
+        assert baselines.seconds[name] > 0
+
+
+def test_german_credit_from_file_to_figures() -> None:
+    table = read_table(DATA / "german_credit.csv")
+    y = np.asarray([label == "bad" for label in table.arrow["class"].to_pylist()], dtype=np.int64)
+    table = table.drop(["class"])
+    order = np.random.default_rng(0).permutation(table.n_rows)
+    fit, test = order[:700], order[700:]
+    schema = build_schema(table.take(fit))
+    baselines = fit_baselines(
+        typed_columns(table.take(fit), schema), y[fit], "binary", schema=schema
+    )
+    for name, p in baselines.predict(typed_columns(table.take(test), schema)).items():
+        assert roc_auc_score(y[test], p[:, 1]) > 0.7, name
+
+
+def test_values_never_seen_and_missing_ones_are_no_trouble(
+    fitted: tuple[Baselines, Typed, Ints],
+) -> None:
+    baselines, typed, _ = fitted
+    two = take(typed, np.arange(2))
+    strange = {
+        **two,
+        "carrier": TypedColumn(
+            "carrier",
+            ColumnType.SET,
+            np.array([False, True]),
+            codes_N=np.array([0, -1], dtype=np.int32),
+            texts=("a new carrier",),
+        ),
+        "distance": scalar("distance", [np.nan, 1e9]),
+    }
+    for p in baselines.predict(strange).values():
+        assert np.isfinite(p).all()
+    del strange["carrier"]
+    with pytest.raises(ValueError, match="carrier"):
+        baselines.predict(strange)
+
+
+def test_the_same_seed_gives_the_same_predictions(
+    fitted: tuple[Baselines, Typed, Ints],
+) -> None:
+    baselines, typed, _ = fitted
+    everything, y = flights()
+    fit, _ = halves(len(y))
+    again = fit_baselines(take(everything, fit), y[fit], "binary").predict(typed)
+    for name, p in baselines.predict(typed).items():
+        np.testing.assert_array_equal(p, again[name])
+
+
+def test_multiclass_with_a_class_of_one_row() -> None:
+    x, y = load_wine(return_X_y=True)
+    fit, test = halves(len(y))
+    labels = y[fit].copy()
+    labels[0] = 3
+    predicted = fit_baselines(numeric(x[fit]), labels, "multiclass").predict(numeric(x[test]))
+    for p in predicted.values():
+        assert p.shape == (len(test), 4)
+        assert (p.argmax(axis=1) == y[test]).mean() > 0.85
+
+
+def test_numbers() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    fit, test = halves(len(y))
+    for name, pred in (
+        fit_baselines(numeric(x[fit]), y[fit], "scalar").predict(numeric(x[test])).items()
+    ):
+        assert pred.shape == (len(test),) and r2_score(y[test], pred) > 0.3, name
+
+
+def test_nothing_to_learn_from_is_refused() -> None:
+    with pytest.raises(ValueError, match="no column"):
+        fit_baselines({}, [0, 1], "binary")
+    with pytest.raises(ValueError, match="one class"):
+        fit_baselines({"a": scalar("a", [1.0, 2.0])}, [1, 1], "binary")
+
+
+def test_the_design_frame_has_floats_and_categories() -> None:
+    typed, _ = flights()
+    frame = design_frame(typed)
+    assert frame["carrier"].dtype == "category" and len(frame["tailnum"].cat.categories) == 50
+    assert frame["time_hour hour"].between(0, 23).all()
+    local = pd.to_datetime(frame["time_hour"] - 5 * 3600, unit="s")
+    assert (frame["time_hour hour"] == local.dt.hour).all()
+    assert frame["distance"].dtype == np.float64
+
+
+def test_a_schema_decides_on_columns_and_categories() -> None:
+    typed, _ = flights()
+    schema = TableSchema(
+        columns=(
+            ColumnSchema(
+                name="carrier",
+                type=ColumnType.SET,
+                evidence="",
+                n_rows=4000,
+                n_missing=0,
+                n_unique=2,
+                categories=("UA", "AA"),
+            ),
+        )
+    )
+    frame = design_frame(typed, schema)
+    assert list(frame.columns) == ["carrier"]
+    assert list(frame["carrier"].cat.categories) == ["UA", "AA"] and frame["carrier"].isna().any()
+
+
+def test_depth_follows_how_far_from_linear_the_table_is() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 6))
+    easy = advise_depth(x, (x[:, 0] > 0).astype(int), "binary")
+    assert easy.n_hidden_layers == 2 and easy.mutual_information > 0.4
+    crossed = (x[:, 0] * x[:, 1] > 0).astype(int)
+    hard = advise_depth(x, crossed, "binary")
+    assert hard.n_hidden_layers == 4 and hard.forest - hard.linear > 0.08
+    small = advise_depth(x[:1500], crossed[:1500], "binary")
+    assert small.n_hidden_layers == 2 and "capped" in small.reasons[-1]
+    assert advise_depth(x, x[:, 0] * x[:, 1], "scalar").n_hidden_layers == 4
+    assert advise_depth(x, crossed, "binary") == hard
+
+
+def test_depth_on_real_and_degenerate_tables() -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    assert advise_depth(x, y, "binary").n_hidden_layers == 2
+    assert advise_depth(np.zeros((50, 3)), y[:50], "binary").n_hidden_layers == 2
+    assert advise_depth(x[:60], np.r_[y[:59], 2], "multiclass").n_hidden_layers == 2
+    with pytest.raises(ValueError, match="finite"):
+        advise_depth(np.full((30, 2), np.nan), y[:30], "binary")

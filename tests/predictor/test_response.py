@@ -1,0 +1,165 @@
+"""Responses validate against the published schema; frames have exactly the promised columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featrix_core.predictor.guardrails import merge_flags, sigma_flags
+from featrix_core.predictor.response import (
+    SCHEMA_PATH,
+    ClassScores,
+    Importance,
+    NumberScores,
+    PredictionRow,
+    ResponseMetadata,
+    build_frame,
+    build_responses,
+    confidence_levels,
+    response_schema,
+    to_arrow,
+)
+
+DOCS = Path(__file__).parents[2] / "docs" / "response-schema.md"
+META = ResponseMetadata(
+    model_version="3",
+    trained_date="2025-01-03T10:30:00Z",
+    target="class",
+    positive_class="bad",
+    threshold=0.34,
+    class_distribution_train={"good": 0.7, "bad": 0.3},
+)
+TWO = ClassScores(("good", "bad"), np.array([[0.153, 0.847], [0.64, 0.36], [0.95, 0.05]]), 0.34)
+THREE = ClassScores(
+    ("gold", "silver", "bronze"), np.array([[0.63, 0.28, 0.09], [0.34, 0.33, 0.33]])
+)
+NUMBERS = NumberScores(
+    np.array([1840.3, 10.0, 20.0]),
+    np.array([1204.2, 9.0, -70.0]),
+    np.array([2476.4, 11.0, 110.0]),
+    np.array([318.1, 0.5, 40.0]),
+    target_width=2000.0,
+)
+
+
+def check(rows: list[dict[str, object]]) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA_PATH.read_text("utf-8")))
+    for row in json.loads(json.dumps(rows, allow_nan=False)):
+        validator.validate(row)
+        PredictionRow.model_validate(row)
+
+
+def test_the_published_schema_is_fresh_and_valid() -> None:
+    published = json.loads(SCHEMA_PATH.read_text("utf-8"))
+    assert published == response_schema(), "run: python -m featrix_core.predictor.response"
+    jsonschema.Draft202012Validator.check_schema(published)
+
+
+def test_the_document_names_every_field_and_its_examples_validate() -> None:
+    text = DOCS.read_text("utf-8")
+    for model in (PredictionRow, ResponseMetadata):
+        for name in model.model_fields:
+            assert f"`{name}`" in text, name
+    examples = [part.split("```")[0] for part in text.split("```json")[1:]]
+    assert len(examples) == 2
+    check([json.loads(example) for example in examples])
+
+
+def test_two_classes() -> None:
+    flags = sigma_flags([0.0, 0.1, 2.5])
+    importance = Importance(("age", "income"), np.array([[0.4, -0.2], [0.0, 0.1], [-0.3, 0.2]]))
+    rows = build_responses(
+        TWO, META, sigma_N=np.array([0.0, 0.1, 2.5]), flags=flags, importance=importance
+    )
+    check(rows)
+    assert [row["prediction"] for row in rows] == ["bad", "bad", "good"]
+    # Of the predicted class, also where the threshold lies under a half.
+    assert [row["probability"] for row in rows] == [0.847, 0.36, 0.95]
+    assert [row["confidence"] for row in rows] == ["high", "low", "medium"]
+    assert rows[0]["feature_importance"] == {"age": 0.4, "income": -0.2}
+    assert rows[2]["warning_codes"] == ["unusual_row"] and len(rows[2]["warnings"]) == 1
+    assert rows[0]["metadata"]["threshold"] == 0.34 and "probabilities" not in rows[0]
+
+
+def test_more_classes_and_numbers() -> None:
+    rows = build_responses(THREE, META)
+    check(rows)
+    assert rows[0]["prediction"] == "gold" and rows[0]["confidence"] == "medium"
+    assert rows[0]["probabilities"] == {"gold": 0.63, "silver": 0.28, "bronze": 0.09}
+    assert rows[1]["confidence"] == "low" and "probability" not in rows[0]
+    numbers = build_responses(NUMBERS, META)
+    check(numbers)
+    assert numbers[0]["interval_low"] == 1204.2 and numbers[0]["std"] == 318.1
+    assert [row["confidence"] for row in numbers] == ["medium", "high", "high"]
+
+
+def test_distance_caps_the_confidence() -> None:
+    sigma = np.array([1.9, 2.1, 3.1])
+    sure = ClassScores(("a", "b"), np.array([[0.01, 0.99]] * 3))
+    assert confidence_levels(sure, sigma).tolist() == ["high", "medium", "low"]
+    unknown = NumberScores(np.ones(1), np.zeros(1), np.ones(1) * 2, np.ones(1), target_width=0.0)
+    assert confidence_levels(unknown).tolist() == ["low"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.floats(0, 1), min_size=0, max_size=20),
+    st.floats(0, 1),
+    st.lists(st.floats(-2, 50), min_size=20, max_size=20),
+)
+def test_any_probabilities_make_a_valid_response(
+    positive: list[float], threshold: float, sigma: list[float]
+) -> None:
+    p = np.array(positive)
+    scores = ClassScores(("no", "yes"), np.column_stack([1 - p, p]).reshape(-1, 2), threshold)
+    distance = np.array(sigma[: len(p)])
+    flags = merge_flags(sigma_flags(distance))
+    check(build_responses(scores, META, sigma_N=distance, flags=flags))
+    assert len(build_frame(scores, sigma_N=distance, flags=flags)) == len(p)
+
+
+def test_frames_have_the_promised_columns() -> None:
+    two = build_frame(TWO)
+    assert list(two.columns) == [
+        "prediction",
+        "probability_good",
+        "probability_bad",
+        "confidence",
+        "warnings",
+    ]
+    assert two["prediction"].tolist() == ["bad", "bad", "good"]
+    importance = Importance(("x",), np.zeros((3, 1)))
+    assert list(build_frame(NUMBERS, importance=importance).columns) == [
+        "prediction",
+        "interval_low",
+        "interval_high",
+        "confidence",
+        "warnings",
+        "importance",
+    ]
+
+
+@pytest.mark.parametrize("scores", [TWO, NUMBERS])
+@pytest.mark.parametrize("n", [0, 3])
+def test_parquet_has_the_same_types_with_and_without_rows(
+    scores: ClassScores | NumberScores, n: int, tmp_path: Path
+) -> None:
+    importance = Importance(("age", "income"), np.array([[0.5, -0.25]] * 3))
+    table = to_arrow(build_frame(scores, importance=importance).iloc[:n])
+    pq.write_table(table, tmp_path / "scored.parquet")
+    back = pq.read_table(tmp_path / "scored.parquet")
+    assert back.num_rows == n
+    assert back.schema.field("warnings").type.value_type == pa.string()
+    assert pa.types.is_map(back.schema.field("importance").type)
+    wanted = pa.string() if isinstance(scores, ClassScores) else pa.float64()
+    assert back.schema.field("prediction").type == wanted
+    if n:
+        assert dict(back["importance"][0].as_py()) == {"age": 0.5, "income": -0.25}
