@@ -97,6 +97,17 @@ def test_command_line_starts_without_heavy_packages() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_tables_load_no_torch() -> None:
+    """Importing every module of the tables loads neither torch nor a sentence model."""
+    code = (
+        "import importlib, pkgutil, sys, featrix_core.tables as t; "
+        "[importlib.import_module(m.name) for m in pkgutil.iter_modules(t.__path__, t.__name__ + '.')]; "
+        "print([m for m in ('torch', 'transformers', 'sentence_transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_command_is_installed() -> None:
     command = Path(sys.executable).parent / "featrix"
     done = subprocess.run([command, "--help"], check=True, capture_output=True, text=True)
