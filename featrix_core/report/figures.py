@@ -245,7 +245,7 @@ def _add_points(
         name=name,
         marker={"size": 3.4, "line": {"width": 0}, **marker},
         hovertext=list(hover),
-        hovertemplate="%{hovertext}<extra>%{fullData.name}</extra>",
+        hovertemplate="%{hovertext}<br><b>%{fullData.name}</b><extra></extra>",
     )
 
 

@@ -95,6 +95,13 @@ def test_every_figure_is_drawn(report: Opened) -> None:
         assert width > 150 and height > 150 and made > 0, title
 
 
+def test_no_button_sends_the_chart_anywhere(report: Opened) -> None:
+    buttons = report.page.locator(".modebar-btn").evaluate_all(
+        "all => all.map(b => b.dataset.title)"
+    )
+    assert buttons == ["Download plot as a PNG", "Reset camera to default"]
+
+
 def test_the_sphere_turns_when_dragged(report: Opened) -> None:
     page = report.page
     sphere = page.locator("figure.sphere .plot")

@@ -11,7 +11,8 @@
     Object.assign(layout, {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true,
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink },
-      hoverlabel: { bgcolor: card, bordercolor: grid, font: { color: colour("--ink"), size: 12 }, align: "left" },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: colour("--ink") },
+      hoverlabel: { bgcolor: card, bordercolor: ink, font: { color: colour("--ink"), size: 12 }, align: "left" },
     });
     for (const key of Object.keys(layout)) {
       if (/^[xy]axis\d*$/.test(key)) Object.assign(layout[key], { gridcolor: grid, linecolor: grid });
@@ -39,7 +40,8 @@
     const config = {
       responsive: true, displaylogo: false, scrollZoom: false,
       displayModeBar: spatial ? "hover" : false,
-      modeBarButtonsToRemove: ["zoom3d", "pan3d", "tableRotation", "resetCameraLastSave3d", "hoverClosest3d"],
+      // Named one by one: the buttons that come by default include one that uploads the chart.
+      modeBarButtons: [["toImage", "resetCameraDefault3d"]],
     };
     plots.push([holder, figure, config]);
     return Plotly.newPlot(holder, tinted(figure.data, figure.layout), themed(figure.layout), config);
