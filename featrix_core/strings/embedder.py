@@ -55,8 +55,10 @@ class TextEmbedder(Protocol):
 class LocalTextEmbedder:
     """all-MiniLM-L6-v2 in this process, on the CPU, loaded at the first text.
 
-    Vectors are unit length and rounded to a grid of 1e-4, so that the texts that happen to share a
-    batch do not show in the result. Equal texts are embedded once and kept in memory.
+    Vectors are unit length and rounded to a grid of 1e-4: the order of summation, which depends on
+    the texts that share a batch, then shows in about 3 of 10,000 coordinates, by one step at most.
+    Equal texts are embedded once and kept in memory; the same list of texts in a new process gives
+    the same vectors.
     """
 
     def __init__(self, model_path: str | Path | None = None) -> None:

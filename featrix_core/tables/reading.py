@@ -196,7 +196,9 @@ def _parse_csv(data: bytes, delimiter: str, names: list[str], path: Path) -> pa.
     for block in (_BLOCK_BYTES, max(len(data) + 1, _BLOCK_BYTES)):
         read = pa_csv.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=block)
         try:
-            return pa_csv.read_csv(pa.py_buffer(data), read, parse, convert)
+            table = pa_csv.read_csv(pa.py_buffer(data), read, parse, convert)
+            _require_closed_quotes(data, table, path)
+            return table
         except (pa.ArrowInvalid, pa.ArrowCapacityError, OverflowError) as error:
             failure = error
             if "straddling" not in str(error):
@@ -204,26 +206,45 @@ def _parse_csv(data: bytes, delimiter: str, names: list[str], path: Path) -> pa.
     raise _csv_failure(data, delimiter, len(names), path, failure) from failure
 
 
+def _require_closed_quotes(data: bytes, table: pa.Table, path: Path) -> None:
+    """A quote that is never closed swallows the rest of the file into one cell without an error."""
+    if data.count(b'"') % 2 == 0 or table.num_rows == 0:
+        return
+    last = table.slice(table.num_rows - 1)
+    for name in table.column_names:
+        cell = last[name][0].as_py()
+        if cell is not None and "\n" in cell:
+            line = data.rstrip(b"\r\n").count(b"\n") + 1 - cell.rstrip("\r\n").count("\n")
+            raise FeatrixUserError(
+                f"{path} has a quote on line {line} that is never closed",
+                column=name,
+                value=cell,
+                remedy="Close the quote, or double it where it is part of the text",
+            )
+
+
 def _csv_failure(
     data: bytes, delimiter: str, expected: int, path: Path, error: Exception
 ) -> FeatrixUserError:
-    """Say where a CSV goes wrong; only read again by records because it failed."""
+    """Say where a CSV goes wrong; it is only read again, by records, because it failed."""
     reader = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), delimiter=delimiter)
-    start = 1
+    line = last = 1
     try:
         for record in reader:
             if record and len(record) != expected:
                 return FeatrixUserError(
-                    f"{path} is ragged: line {start} has {len(record)} fields, "
+                    f"{path} is ragged: line {line} has {len(record)} fields, "
                     f"the header has {expected} (delimiter {delimiter!r})",
                     remedy="Mend that line; fields that contain the delimiter need quotes",
                 )
-            start = reader.line_num + 1
+            last, line = line, reader.line_num + 1
     except csv.Error as broken:
-        error = broken
+        error, last = broken, line
+    # Records agree in width but one never ends: that is a quote without its partner.
+    reason = "a quote is never closed" if "straddling" in str(error) else str(error)
     return FeatrixUserError(
-        f"{path} is not a well-formed CSV near line {start}: {error}",
-        remedy="Check quotes and delimiters around that line",
+        f"{path} is not a well-formed CSV, line {last}: {reason}",
+        remedy="Check the quotes and delimiters of that line",
     )
 
 
@@ -263,29 +284,35 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _from_pandas(frame: pd.DataFrame) -> pa.Table:
-    names = [str(name) for name in frame.columns]
+    names = [_printable(name) for name in frame.columns]
     _check_names(names, "DataFrame")
     columns = [_series_to_arrow(frame.iloc[:, position]) for position in range(len(names))]
     return pa.table(columns, names=names)
 
 
 def _series_to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
-    if series.dtype == object or isinstance(series.dtype, pd.CategoricalDtype):
+    if series.dtype == object and _kinds(series) > 1:
         # Objects of several kinds have no Arrow type of their own: they become text.
-        kinds = {type(value) for value in series.dropna().unique()} if _hashable(series) else set()
-        if len(kinds) > 1:
-            text = series.astype(object).map(str, na_action="ignore")
-            return pa.array(text.where(series.notna(), None), type=pa.string())
+        return _as_text(series)
     try:
         return pa.Array.from_pandas(series)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        text = series.astype(object).map(str, na_action="ignore")
-        return pa.array(text.where(series.notna(), None), type=pa.string())
+        return _as_text(series)
 
 
-def _hashable(series: pd.Series) -> bool:
+def _as_text(series: pd.Series) -> pa.Array:
+    objects = series.astype(object)
+    text = objects.map(_printable, na_action="ignore")
+    return pa.array(text.where(objects.notna(), None), type=pa.string())
+
+
+def _printable(value: object) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _kinds(series: pd.Series) -> int:
+    """How many Python types the distinct cells have; 1 where cells are lists and the like."""
     try:
-        series.nunique()
+        return len({type(value) for value in series.dropna().unique()})
     except TypeError:
-        return False
-    return True
+        return 1

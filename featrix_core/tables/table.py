@@ -52,7 +52,8 @@ class Table:
 
     def to_pandas(self) -> pd.DataFrame:
         """As a DataFrame with a fresh index."""
-        return self.arrow.to_pandas()
+        frame: pd.DataFrame = self.arrow.to_pandas()
+        return frame
 
 
 @dataclass(frozen=True)

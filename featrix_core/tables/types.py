@@ -18,7 +18,7 @@ from featrix_core.tables.cleaning import (
 from featrix_core.tables.schema import ColumnType
 
 CLEAR_SHARE = 0.95  # of the cells: the type is beyond doubt
-MAJORITY_SHARE = 0.5  # of the cells: the type wins and the rest is counted as unparsed
+MAJORITY_SHARE = 0.5  # of the cells, to be passed: the type wins and the rest is counted as unparsed
 BOOLEAN_PAIRS = (
     frozenset({"true", "false"}),
     frozenset({"yes", "no"}),
@@ -100,7 +100,7 @@ def _as_timestamp(texts: DistinctTexts, least: float) -> TypeDecision | None:
     hard = ~texts.soft_V
     values = tuple(value for value, kept in zip(texts.values, hard, strict=True) if kept)
     fmt, share = best_timestamp_format(values, texts.counts_V[hard])
-    if fmt is None or share < least:
+    if fmt is None or share < least or share <= MAJORITY_SHARE:
         return None
     return TypeDecision(
         ColumnType.TIMESTAMP,
@@ -113,7 +113,7 @@ def _as_timestamp(texts: DistinctTexts, least: float) -> TypeDecision | None:
 def _as_scalar(texts: DistinctTexts) -> TypeDecision | None:
     parsed = ~np.isnan(parse_numbers(texts.values))
     share = _share(parsed, texts)
-    if share < MAJORITY_SHARE:
+    if share <= MAJORITY_SHARE:
         return None
     zeros = np.fromiter((_LEADING_ZERO.match(v) is not None for v in texts.values), bool)
     if _share(zeros, texts) >= _LEADING_ZERO_SHARE:
