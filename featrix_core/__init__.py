@@ -1,1 +1,30 @@
-"""featrix: one self-supervised embedding space per table, many predictors on top of it."""
+"""featrix: one self-supervised embedding space per table, many predictors on top of it.
+
+The public names are loaded when they are first used, so that `import featrix_core` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "EmbeddingSpace": "embedding_space",
+    "load_embedding_space": "embedding_space",
+    "FeatrixInputDataSet": "input_data_set",
+    "SinglePredictor": "single_predictor",
+    "SinglePredictorMLP": "single_predictor_mlp",
+    "SimpleMLP": "single_predictor",
+    "FeatureEngineer": "features.engineer",
+    "FeatureEffectivenessTracker": "features.effectiveness",
+    "FeatrixError": "errors",
+    "FeatrixUserError": "errors",
+}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'featrix_core' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"featrix_core.{_HOME[name]}"), name)

@@ -1,0 +1,394 @@
+"""`EmbeddingSpace`: one table's self-supervised embedding space (D2.1, D5–D15, E).
+
+>>> space = EmbeddingSpace(train_data, validation_data, name="credit").train()
+>>> vectors = space.encode(df)          # (rows, d_model), unit length
+>>> space.save("credit_space")
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from featrix_core.bundle import read_tensors, verify_bundle, write_tensors, writing_bundle
+from featrix_core.encoders.tokenizer import Tokenizer
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.errors import BundleError, FeatrixUserError
+from featrix_core.features.engineer import FeatureEngineer
+from featrix_core.files import read_json, write_json, write_text
+from featrix_core.input_data_set import FeatrixInputDataSet, TableLike, as_table
+from featrix_core.space.extension import copy_weights, extended_pairs, only_new_columns
+from featrix_core.space.information import mutual_information_matrix
+from featrix_core.space.model import SpaceConfig, SpaceModel
+from featrix_core.space.objective import SpaceObjective
+from featrix_core.space.plan import plan_shape, relationship_budget
+from featrix_core.space.relationships import PairSampler
+from featrix_core.tables.build import build_schema, typed_columns
+from featrix_core.tables.schema import TableSchema
+from featrix_core.tables.splits import random_split
+from featrix_core.tables.table import Table
+from featrix_core.training.loop import Progress, deterministic, run_loop
+from featrix_core.training.plan import TrainingPlan, plan_space
+from featrix_core.training.timeline import Timeline
+from featrix_core.version import VERSION
+
+KIND = "space"
+TIMELINE = "training_timeline.json"
+EXTENSION_RATE = 0.5
+"""Peak learning rate of an extension's joint phase, as a share of the plan's."""
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+
+
+class EmbeddingSpace:
+    """A trained (or yet to be trained) space.
+
+    Args:
+        train_data: rows to learn from; a data set, DataFrame, table or path.
+        val_data: rows for validation; a tenth of the training rows when left out.
+        n_epochs: epochs; the plan decides when left out.
+        name: shown in lineage and registry.
+        seed: same data, same seed, same machine: same bytes (TRAIN-7).
+        output_dir: `training_timeline.json` is written there while training runs.
+
+    Attributes:
+        d_model: length of a row embedding. schema: the frozen `TableSchema`.
+        training_info: figures of the training; extension_metadata: where an extended space comes from.
+    """
+
+    def __init__(
+        self,
+        train_data: TableLike | FeatrixInputDataSet,
+        val_data: TableLike | FeatrixInputDataSet | None = None,
+        n_epochs: int | None = None,
+        name: str = "embedding_space",
+        *,
+        seed: int = 42,
+        output_dir: str | Path | None = None,
+        schema: TableSchema | None = None,
+    ) -> None:
+        self.name = name
+        self.seed = seed
+        self.n_epochs = n_epochs
+        self.output_dir = Path(output_dir) if output_dir else None
+        self.training_info: dict[str, Any] = {}
+        self.extension_metadata: dict[str, Any] | None = None
+        self.timeline: dict[str, Any] | None = None
+        self.engineer: FeatureEngineer | None = None
+        self.information_bits: NDArray[np.float32] | None = None
+        self._fresh: dict[str, torch.Tensor] | None = None
+        table = as_table(train_data)
+        if schema is None:
+            ignored = (
+                train_data.schema()
+                if isinstance(train_data, FeatrixInputDataSet)
+                else build_schema(table)
+            )
+            schema = ignored
+        tokenizer = Tokenizer.fit(schema, typed_columns(table, schema))
+        self._set_rows(table, None if val_data is None else as_table(val_data), tokenizer)
+        config = plan_shape(len(tokenizer.names), table.n_rows)
+        sampler = PairSampler(len(tokenizer.names), relationship_budget(config), seed)
+        with deterministic(seed):
+            self._model = SpaceModel(tokenizer, config, sampler.draw(0))
+
+    def _set_rows(self, train: Table, validation: Table | None, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.schema = tokenizer.schema
+        self.train_table: Table | None = train
+        if validation is None:
+            share = min(0.1, 1024 / max(train.n_rows, 1))
+            parts = random_split(train.n_rows, share, self.seed)
+            train, validation = train.take(parts.train_rows), train.take(parts.validation_rows)
+        self._train_rows: TokenBatch | None = self._tokens(train)
+        self._validation_rows: TokenBatch | None = self._tokens(validation)
+
+    def _tokens(self, table: Table) -> TokenBatch:
+        return self.tokenizer.encode(typed_columns(self.enriched(table), self.schema))
+
+    def enriched(self, table: Table) -> Table:
+        """The table with the engineered columns that this space knows and the table lacks."""
+        lacking = set(self.schema.names) - set(table.names)
+        if self.engineer is None or not lacking:
+            return table
+        frame = self.engineer.transform(table.to_pandas())
+        return Table(pa.Table.from_pandas(frame, preserve_index=False), table.source, table.notices)
+
+    @property
+    def d_model(self) -> int:
+        """Length of a row embedding."""
+        return self._model.config.d_model
+
+    @property
+    def model(self) -> SpaceModel:
+        """The torch module."""
+        return self._model
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def train(
+        self,
+        batch_size: int | None = None,
+        n_epochs: int | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> EmbeddingSpace:
+        """Learn the space without labels; an extended space is trained in its two phases.
+
+        Raises:
+            FeatrixUserError: the space was loaded and has no rows to train on.
+            TrainingError: training failed in a way that no intervention mends.
+        """
+        if self._train_rows is None or self._validation_rows is None:
+            raise FeatrixUserError(
+                "A loaded space has no rows to train on",
+                remedy="Make a new EmbeddingSpace from data, or extend this one",
+            )
+        plan = plan_space(
+            self._train_rows.n_rows,
+            epochs=n_epochs or self.n_epochs,
+            batch_size=batch_size,
+            seed=self.seed,
+        )
+        sampler = PairSampler(
+            len(self.tokenizer.names), relationship_budget(self._model.config), self.seed
+        )
+        objective = SpaceObjective(self._model, self._train_rows, self._validation_rows, sampler)
+        path = self.output_dir / TIMELINE if self.output_dir else None
+        timeline = Timeline(plan, path, d_model=self.d_model, columns=len(self.tokenizer.names))
+        if self._fresh is None:
+            result = run_loop(objective, plan, timeline, on_progress)
+        else:
+            half = max(1, plan.epochs // 2)
+            first = plan.model_copy(update={"epochs": half, "weight_decay": 0.0})
+            timeline.metadata["phase_1_epochs"] = half
+            with only_new_columns(self._model, self._fresh):
+                run_loop(objective, first, timeline, on_progress)
+            second = plan.model_copy(
+                update={
+                    "epochs": max(1, plan.epochs - half),
+                    "learning_rate": plan.learning_rate * EXTENSION_RATE,
+                    "seed": plan.seed + 1,
+                }
+            )
+            result = run_loop(objective, second, timeline, on_progress)
+        self.timeline = timeline.document()
+        if path is not None:
+            timeline.write(path)
+        bits = mutual_information_matrix(self._model, self._validation_rows)
+        self.information_bits = bits.numpy()
+        self._record(plan, result.best_loss, result.best_epoch, result.updates)
+        return self
+
+    def _record(self, plan: TrainingPlan, loss: float, epoch: int, updates: int) -> None:
+        assert self._train_rows is not None
+        self.training_info = {
+            "final_validation_loss": loss,
+            "best_epoch": epoch,
+            "updates": updates,
+            "epochs": plan.epochs,
+            "batch_size": plan.batch_size,
+            "learning_rate": plan.learning_rate,
+            "training_rows": self._train_rows.n_rows,
+            "parameters": sum(p.numel() for p in self._model.parameters()),
+        }
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def encode(self, data: TableLike) -> NDArray[np.float32]:
+        """Row embeddings (rows, d_model), each of unit length."""
+        rows, _ = self._model.encode_rows(self._tokens(as_table(data)))
+        return rows.numpy()
+
+    def encode_short(self, data: TableLike) -> NDArray[np.float32]:
+        """Short vectors (rows, 3) on the unit sphere, for looking (D15)."""
+        return short_vectors(self.encode(data))
+
+    def encode_columns(self, data: TableLike) -> dict[str, NDArray[np.float32]]:
+        """Contextual embedding of every cell: column name → (rows, token width)."""
+        _, tokens = self._model.encode_rows(self._tokens(as_table(data)))
+        return {name: tokens[:, k].numpy() for k, name in enumerate(self.tokenizer.names)}
+
+    def mutual_information_matrix(self) -> NDArray[np.float32]:
+        """Bits that column i tells about column j, (columns, columns), in `column_names` order (TRAIN-8)."""
+        if self.information_bits is None:
+            raise FeatrixUserError("The space is not trained yet", remedy="Call train() first")
+        return self.information_bits
+
+    get_mutual_information_matrix = mutual_information_matrix
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Columns in the order of the model's tokens."""
+        return self.tokenizer.names
+
+    # -- saving -----------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle; an existing one is replaced at once or not at all."""
+        with writing_bundle(Path(path), KIND) as folder:
+            self.write_into(folder)
+
+    def write_into(self, folder: Path) -> None:
+        """Write the bundle's files into a folder that somebody else seals."""
+        write_tensors(folder / "weights.safetensors", self._model.state_dict())
+        codecs = {f"codec.{k}": v for k, v in self.tokenizer.state().items()}
+        if self.information_bits is not None:
+            codecs["information_bits"] = torch.from_numpy(self.information_bits)
+        write_tensors(folder / "codecs.safetensors", codecs)
+        write_text(folder / "schema.json", self.schema.model_dump_json(indent=1) + "\n")
+        info = {
+            "name": self.name,
+            "seed": self.seed,
+            "version": VERSION,
+            "config": self._model.config.model_dump(),
+            "training_info": self.training_info,
+            "extension_metadata": self.extension_metadata,
+            "features": None if self.engineer is None else self.engineer.to_dict(),
+        }
+        write_json(folder / "space.json", info)
+        if self.timeline is not None:
+            write_json(folder / TIMELINE, self.timeline)
+
+    @classmethod
+    def load(cls, path: str | Path) -> EmbeddingSpace:
+        """Read a bundle after checking every digest.
+
+        Raises:
+            BundleError: missing, damaged, of another kind or another version.
+        """
+        verify_bundle(Path(path), KIND)
+        return cls.read_from(Path(path))
+
+    @classmethod
+    def read_from(cls, folder: Path) -> EmbeddingSpace:
+        """Read the files of a folder whose digests were checked already."""
+        try:
+            info = read_json(folder / "space.json")
+            schema = TableSchema.model_validate_json((folder / "schema.json").read_bytes())
+            config = SpaceConfig.model_validate(info["config"])
+            codecs = read_tensors(folder / "codecs.safetensors")
+            weights = read_tensors(folder / "weights.safetensors")
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(
+                f"The space at {folder} cannot be read: {error}", remedy="Train it again"
+            ) from error
+        space = cls.__new__(cls)
+        space.name, space.seed = info["name"], info["seed"]
+        space.n_epochs, space.output_dir = None, None
+        space.training_info = info["training_info"]
+        space.extension_metadata = info["extension_metadata"]
+        space.engineer = (
+            None if info["features"] is None else FeatureEngineer.from_dict(info["features"])
+        )
+        timeline = folder / TIMELINE
+        space.timeline = read_json(timeline) if timeline.is_file() else None
+        bits = codecs.pop("information_bits", None)
+        space.information_bits = None if bits is None else bits.numpy()
+        state = {k.removeprefix("codec."): v for k, v in codecs.items()}
+        space.tokenizer = Tokenizer.from_state(schema, state)
+        space.schema = schema
+        space._train_rows = space._validation_rows = None
+        space.train_table = None
+        space._fresh = None
+        with deterministic(space.seed):
+            space._model = SpaceModel(space.tokenizer, config, weights["pairs_Q2"])
+        space._model.load_state_dict(weights)
+        space._model.eval()
+        return space
+
+    # -- extending --------------------------------------------------------------------------------
+
+    @classmethod
+    def extend_from_existing(
+        cls,
+        existing_es: EmbeddingSpace,
+        enriched_train_df: TableLike,
+        enriched_val_df: TableLike | None = None,
+        n_epochs: int | None = None,
+        batch_size: int | None = None,
+        output_dir: str | Path | None = None,
+        name: str | None = None,
+        feature_metadata: dict[str, Any] | None = None,
+        *,
+        engineer: FeatureEngineer | None = None,
+    ) -> EmbeddingSpace:
+        """A new space with the old one's weights and the new columns of the enriched data (EXT-1).
+
+        Old codecs and weights are copied exactly; `train()` then runs phase 1 (new columns only) and
+        phase 2 (everything). Epochs: a quarter of the original's, at least 10, at most half of them.
+
+        Args:
+            engineer: how the new columns are made; with it the space computes them from raw rows itself.
+
+        Raises:
+            FeatrixUserError: the data holds no column that the space does not know already.
+        """
+        table = as_table(enriched_train_df)
+        known = set(existing_es.schema.names)
+        never = {d.name for d in existing_es.schema.dropped}
+        detected = build_schema(table, exclude=sorted(never & set(table.names)))
+        added = tuple(c for c in detected.columns if c.name not in known)
+        if not added:
+            raise FeatrixUserError(
+                f"No new columns found: the space {existing_es.name!r} knows every column already",
+                remedy="Apply the features to the data first (FeatureEngineer.fit_transform)",
+            )
+        old = existing_es.tokenizer
+        schema = existing_es.schema.model_copy(
+            update={"columns": existing_es.schema.columns + added}
+        )
+        space = cls.__new__(cls)
+        space.name = name or f"{existing_es.name}_extended"
+        space.seed = existing_es.seed
+        space.output_dir = Path(output_dir) if output_dir else None
+        space.training_info, space.timeline = {}, None
+        space.information_bits = None
+        space.engineer = engineer
+        tokenizer = Tokenizer.fit(schema, typed_columns(table, schema), base=old)
+        validation = None if enriched_val_df is None else as_table(enriched_val_df)
+        space._set_rows(table, validation, tokenizer)
+        config = existing_es._model.config
+        budget = relationship_budget(config)
+        pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, budget, space.seed)
+        with deterministic(space.seed):
+            space._model = SpaceModel(tokenizer, config, pairs)
+        space._fresh = copy_weights(existing_es._model, space._model, old, tokenizer)
+        original = int(existing_es.training_info.get("epochs", 40))
+        space.n_epochs = n_epochs or extension_epochs(original)
+        space.extension_metadata = {
+            "extended_from_es_name": existing_es.name,
+            "extended_from_es_version": {"version": VERSION},
+            "extension_date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT00:00:00Z"),
+            "new_columns_added": [c.name for c in added],
+            "original_column_count": len(old.names),
+            "extended_column_count": len(tokenizer.names),
+            "training_epochs_used": space.n_epochs,
+            "feature_metadata": feature_metadata or {},
+            "previous": existing_es.extension_metadata,
+        }
+        return space
+
+
+def extension_epochs(original: int) -> int:
+    """A quarter of the original epochs, at least 10, at most half of them (E, "Use Appropriate Epochs")."""
+    return max(1, min(max(10, original // 4), math.ceil(original / 2)))
+
+
+def short_vectors(rows_NM: NDArray[np.float32]) -> NDArray[np.float32]:
+    """First three dimensions, normalised again: points on the unit sphere (D15)."""
+    short = rows_NM[:, :3]
+    return short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-12)
+
+
+def load_embedding_space(path: str | Path) -> EmbeddingSpace:
+    """Read a saved space."""
+    return EmbeddingSpace.load(path)

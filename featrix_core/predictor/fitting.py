@@ -1,0 +1,163 @@
+"""Training a predictor's bag of members, with an out-of-fold answer for every row (PRED-1).
+
+Legend: N rows · O outputs · E heads of a member.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featrix_core.encoders.tokenizer import Tokenizer
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.network import Head, HeadConfig
+from featrix_core.predictor.objective import PredictorNet, PredictorObjective, combine
+from featrix_core.predictor.plan import PredictorPlan
+from featrix_core.space.model import SpaceModel
+from featrix_core.tables.splits import kfold, random_split, stratified_split
+from featrix_core.training.loop import Progress, deterministic, run_loop
+from featrix_core.training.timeline import Timeline
+
+CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Members, and what they say of the rows that they did not train on.
+
+    held_out_rows: row numbers with an out-of-fold answer; answer_NO beside it (log-probabilities, or
+    standardised numbers in column 0); spread_N: standard deviation over heads (numbers only).
+    """
+
+    members: list[PredictorNet]
+    held_out_rows: NDArray[np.int64]
+    answer_NO: NDArray[np.float32]
+    spread_N: NDArray[np.float32]
+    timelines: list[dict[str, object]]
+
+
+def _folds(
+    labels_N: NDArray[np.float64], classification: bool, plan: PredictorPlan, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    count = len(labels_N)
+    if plan.folds > 1:
+        folds = min(plan.folds, count)
+        if classification:
+            rarest = int(np.bincount(labels_N.astype(np.int64)).min())
+            if rarest >= 2:
+                return kfold(labels_N.astype(np.int64), min(folds, max(2, rarest)), seed)
+            # A class with one row cannot be stratified: it is in the training part of all folds but one.
+            return kfold(None, folds, seed)
+        return kfold(None, folds, seed)
+    if classification:
+        split = stratified_split(labels_N.astype(np.int64), plan.validation_share, seed)
+    else:
+        split = random_split(count, plan.validation_share, seed)
+    return [(split.train_rows, split.validation_rows)]
+
+
+@torch.no_grad()
+def answer(
+    net: PredictorNet, batch: TokenBatch, classification: bool
+) -> tuple[Tensor, Tensor]:
+    """One member's answer (N, O) and, for numbers, the spread of its heads (N,); in chunks of rows."""
+    net.eval()
+    answers, spreads = [], []
+    for start in range(0, max(batch.n_rows, 1), CHUNK):
+        logits = net(batch.rows(slice(start, start + CHUNK)))
+        answers.append(combine(logits, classification))
+        spreads.append(logits[..., 0].std(dim=0, unbiased=False))
+    return torch.cat(answers), torch.cat(spreads)
+
+
+def fit_members(
+    space: SpaceModel,
+    tokenizer: Tokenizer,
+    batch: TokenBatch,
+    target_N: Tensor,
+    labels_N: NDArray[np.float64],
+    outputs: int,
+    hidden_layers: int,
+    plan: PredictorPlan,
+    seed: int,
+    epochs: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Fitted:
+    """Train all members; a member's validation rows take no part in its training."""
+    classification = not target_N.is_floating_point()
+    config = HeadConfig(
+        outputs=outputs,
+        width=plan.width,
+        members=plan.members,
+        hidden_layers=hidden_layers,
+        dropout=plan.dropout,
+    )
+    members: list[PredictorNet] = []
+    rows: list[NDArray[np.int64]] = []
+    answers: list[Tensor] = []
+    spreads: list[Tensor] = []
+    timelines: list[dict[str, object]] = []
+    folds = _folds(labels_N, classification, plan, seed)
+    for k, (train, validation) in enumerate(folds):
+        with deterministic(seed + k):
+            head = Head(tokenizer, space.config.d_model, space.config.width, config)
+        # Frozen members share the space; fine-tuned ones change a copy of their own.
+        net = PredictorNet(copy.deepcopy(space) if plan.fine_tune else space, head)
+        training = plan.training(len(train), seed + k, epochs)
+        objective = PredictorObjective(
+            net,
+            batch,
+            target_N,
+            torch.from_numpy(train),
+            torch.from_numpy(validation),
+            plan.fine_tune,
+        )
+        timeline = Timeline(training, member=k, members=len(folds))
+
+        def shifted(progress: Progress, k: int = k) -> None:
+            if on_progress is not None:
+                done = k * progress.updates + progress.update
+                on_progress(
+                    Progress(
+                        done,
+                        len(folds) * progress.updates,
+                        progress.epoch,
+                        progress.epochs,
+                        progress.loss,
+                    )
+                )
+
+        run_loop(objective, training, timeline, shifted)
+        timelines.append(timeline.document())
+        said, spread = answer(net, objective.validation, classification)
+        members.append(net)
+        rows.append(validation)
+        answers.append(said)
+        spreads.append(spread)
+    return Fitted(
+        members,
+        np.concatenate(rows),
+        torch.cat(answers).numpy(),
+        torch.cat(spreads).numpy(),
+        timelines,
+    )
+
+
+def bag_answer(
+    members: list[PredictorNet], batch: TokenBatch, classification: bool
+) -> tuple[Tensor, Tensor]:
+    """The bag's answer: log of mean probability, or mean number; and its spread."""
+    parts = [answer(net, batch, classification) for net in members]
+    answers = torch.stack([a for a, _ in parts])
+    spread = torch.stack([s for _, s in parts]).mean(dim=0)
+    if classification:
+        mean = torch.logsumexp(answers, dim=0) - float(np.log(len(parts)))
+    else:
+        mean = answers.mean(dim=0)
+    return mean, spread

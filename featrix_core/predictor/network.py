@@ -1,0 +1,125 @@
+"""Predictor head: row embedding ⊕ column tokens ⊕ raw skip into a parameter-efficient ensemble (PRED-1).
+
+Legend: B rows · A columns · D token width · M row width · S scalar columns · K piecewise-linear bins ·
+Z dense inputs · W hidden width · E ensemble members · O outputs (classes, or 1).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from featrix_core.encoders.column_encoders import piecewise_linear
+from featrix_core.encoders.scalar_codec import BINS
+from featrix_core.encoders.stacked import StackedLinear
+from featrix_core.encoders.timestamp_codec import FEATURES as TIME_FEATURES
+from featrix_core.encoders.tokenizer import SEMANTIC, Tokenizer
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.space.decoders import LARGEST_VOCABULARY, decoded_classes
+
+
+class HeadConfig(BaseModel):
+    """Shape of a head; stored in the predictor's bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    outputs: int
+    width: int = 256
+    members: int = 16
+    hidden_layers: int = 2
+    dropout: float = 0.15
+    frequencies: int = 16
+    number_width: int = 12
+
+
+class NumberEmbedding(nn.Module):
+    """Periodic-linear-ReLU embedding of numbers. Shape: z (B, S) → (B, S · number_width)."""
+
+    def __init__(self, columns: int, frequencies: int, width: int) -> None:
+        super().__init__()
+        self.frequency_SF = nn.Parameter(torch.randn(columns, frequencies) * 0.3)
+        self.linear = StackedLinear(columns, 2 * frequencies, width)
+
+    def forward(self, z_BS: Tensor) -> Tensor:
+        """Embed numbers."""
+        angle = 2 * math.pi * z_BS.unsqueeze(-1) * self.frequency_SF
+        waves = torch.cat([angle.sin(), angle.cos()], dim=-1)
+        return torch.relu(self.linear(waves)).flatten(1)
+
+
+class Head(nn.Module):
+    """Ensemble of E networks that share all weights but signs, biases and output layers (TabM style).
+
+    The first layer is shared and its output is scaled by a vector per member, so that the wide input is
+    multiplied once and not E times. Shape: (row_BM, context_BAD, TokenBatch) → logits (E, B, O).
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, d_model: int, token_width: int, config: HeadConfig
+    ) -> None:
+        super().__init__()
+        n_scalar, n_set, n_time, n_text = (len(group) for group in tokenizer.groups)
+        width, members = config.width, config.members
+        self.config = config
+        self.row_scale = math.sqrt(d_model)
+        self.numbers = NumberEmbedding(n_scalar, config.frequencies, config.number_width)
+        dense = d_model + len(tokenizer.names) * token_width
+        dense += n_scalar * (BINS + 1 + config.number_width) + n_time * TIME_FEATURES
+        dense += n_text * SEMANTIC + len(tokenizer.names)
+        self.first = nn.Linear(dense, width)
+        class_V, _ = decoded_classes(tokenizer)
+        offset_C = torch.arange(n_set) * (LARGEST_VOCABULARY + 2)
+        self.register_buffer("class_V", class_V, persistent=False)
+        self.register_buffer("offset_C", offset_C, persistent=False)
+        self.categories = nn.Embedding(max(n_set, 1) * (LARGEST_VOCABULARY + 2), width)
+        nn.init.normal_(self.categories.weight, std=1.0 / math.sqrt(dense))
+        signs = torch.randint(0, 2, (members, 1, width)).float() * 2 - 1
+        self.scale_E1W = nn.Parameter(signs)
+        self.bias_E1W = nn.Parameter(torch.zeros(members, 1, width))
+        self.hidden = nn.ModuleList(
+            [nn.Linear(width, width) for _ in range(config.hidden_layers - 1)]
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        bound = 1.0 / math.sqrt(width)
+        self.out_EWO = nn.Parameter(
+            torch.empty(members, width, config.outputs).uniform_(-bound, bound)
+        )
+        self.out_bias_E1O = nn.Parameter(torch.zeros(members, 1, config.outputs))
+        self.class_V: Tensor
+        self.offset_C: Tensor
+
+    def _dense(self, row_BM: Tensor, context_BAD: Tensor, batch: TokenBatch) -> Tensor:
+        context = nn.functional.layer_norm(context_BAD, context_BAD.shape[-1:])
+        present = (~batch.scalar_missing_NS).float()
+        code = piecewise_linear(batch.position_NS) * present.unsqueeze(-1)
+        # Root of the columns: every column weighs the same, and all of them as much as the row embedding.
+        shrink = 1.0 / math.sqrt(max(context.shape[1], 1))
+        return torch.cat(
+            [
+                row_BM * self.row_scale,
+                context.flatten(1) * shrink,
+                code.flatten(1),
+                (batch.z_NS.clamp(-4, 4) * present),
+                self.numbers(batch.z_NS.clamp(-4, 4)),
+                batch.time_NTF.flatten(1),
+                nn.functional.embedding(batch.text_NX, batch.text_UE).flatten(1) * 4.0,
+                batch.missing_NA.float(),
+            ],
+            dim=1,
+        )
+
+    def forward(self, row_BM: Tensor, context_BAD: Tensor, batch: TokenBatch) -> Tensor:
+        """Logits of every member."""
+        hidden_BW = self.first(self._dense(row_BM, context_BAD, batch))
+        if batch.codes_NC.shape[1]:
+            known = batch.codes_NC < len(self.class_V)
+            class_BC = self.class_V[batch.codes_NC.clamp(max=len(self.class_V) - 1)]
+            class_BC = torch.where(known, class_BC, 1) + self.offset_C
+            hidden_BW = hidden_BW + self.categories(class_BC).sum(dim=1)
+        hidden_EBW = self.dropout(torch.relu(hidden_BW * self.scale_E1W + self.bias_E1W))
+        for layer in self.hidden:
+            hidden_EBW = self.dropout(torch.relu(layer(hidden_EBW)))
+        return torch.baddbmm(self.out_bias_E1O, hidden_EBW, self.out_EWO)

@@ -1,0 +1,131 @@
+"""What a predictor's member is trained on: mean loss of its heads, encoder frozen or fine-tuned (PRED-1, PRED-2).
+
+Legend: B rows · E ensemble members · O outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.network import Head
+from featrix_core.space.model import SpaceModel
+
+ENCODER_RATE = 0.3
+"""Learning rate of the encoder as a share of the head's (DESIGN, "Predictor")."""
+LARGEST_FIXED = 300_000_000
+"""Most floats that a frozen encoder's answers may take."""
+HEAD_FIRST = 0.2
+"""Share of the training in which the head alone is trained."""
+
+
+class PredictorNet(nn.Module):
+    """A space and a head. Shape: TokenBatch → logits (E, B, O)."""
+
+    def __init__(self, space: SpaceModel, head: Head) -> None:
+        super().__init__()
+        self.space = space
+        self.head = head
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """Logits of every member of the head."""
+        encoded = self.space.encode(batch)
+        logits: Tensor = self.head(encoded.row_BM, encoded.context_BAD, batch)
+        return logits
+
+
+def loss_of(logits_EBO: Tensor, target_B: Tensor) -> Tensor:
+    """Mean over members of cross-entropy (class indices) or squared error (floats)."""
+    members = logits_EBO.shape[0]
+    if target_B.is_floating_point():
+        return nn.functional.mse_loss(logits_EBO[..., 0], target_B.expand(members, -1))
+    flat = logits_EBO.flatten(0, 1)
+    return nn.functional.cross_entropy(flat, target_B.repeat(members))
+
+
+def combine(logits_EBO: Tensor, classification: bool) -> Tensor:
+    """The ensemble's answer: log of mean probability (B, O), or mean value (B, 1)."""
+    if not classification:
+        return logits_EBO.mean(dim=0)
+    log_p = torch.log_softmax(logits_EBO, dim=-1)
+    return torch.logsumexp(log_p, dim=0) - torch.log(torch.tensor(float(len(log_p))))
+
+
+class PredictorObjective:
+    """Supervised objective on fixed training and validation rows (never rotated, DATA-8)."""
+
+    def __init__(
+        self,
+        net: PredictorNet,
+        rows: TokenBatch,
+        target_N: Tensor,
+        train_rows: Tensor,
+        validation_rows: Tensor,
+        fine_tune: bool,
+    ) -> None:
+        self.net = net
+        self.fine_tune = fine_tune
+        self.train = rows.rows(train_rows)
+        self.train_target = target_N[train_rows]
+        self.validation = rows.rows(validation_rows)
+        self.validation_target = target_N[validation_rows]
+        self.encoding = False
+        self._freeze(True)
+        cells = self.train.n_rows * self.train.missing_NA.shape[1] * net.space.config.width
+        # What a frozen encoder says is computed once, as long as it fits into memory.
+        self.fixed = net.space.encode_rows(self.train) if cells < LARGEST_FIXED else None
+
+    def _freeze(self, frozen: bool) -> None:
+        self.encoding = not frozen
+        for part in (self.net.space.encoders, self.net.space.joint):
+            part.requires_grad_(not frozen)
+
+    @property
+    def module(self) -> nn.Module:
+        """Space and head when fine-tuning; otherwise the head alone, so that copies stay small."""
+        return self.net if self.fine_tune else self.net.head
+
+    @property
+    def n_rows(self) -> int:
+        """Training rows."""
+        return len(self.train_target)
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Head at the full rate, encoder at `ENCODER_RATE` of it."""
+        groups = [(list(self.net.head.parameters()), 1.0)]
+        if self.fine_tune:
+            space = self.net.space
+            encoder = [*space.encoders.parameters(), *space.joint.parameters()]
+            groups.append((encoder, ENCODER_RATE))
+        return groups
+
+    def start_epoch(self, epoch: int, progress: float) -> None:
+        """The encoder joins the training after the head has found its feet."""
+        self._freeze(not (self.fine_tune and progress >= HEAD_FIRST))
+
+    def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """Loss of a batch."""
+        batch = self.train.rows(rows)
+        if self.encoding or self.fixed is None:
+            logits = self.net(batch)
+        else:
+            row, context = self.fixed
+            logits = self.net.head(row[rows], context[rows], batch)
+        return loss_of(logits, self.train_target[rows]), {}
+
+    @torch.no_grad()
+    def predict_validation(self) -> Tensor:
+        """The ensemble's answer on the validation rows."""
+        row, context = self.net.space.encode_rows(self.validation)
+        logits = self.net.head(row, context, self.validation)
+        return combine(logits, not self.validation_target.is_floating_point())
+
+    def validate(self) -> tuple[float, dict[str, float]]:
+        """Log loss or mean squared error of the combined answer."""
+        answer = self.predict_validation()
+        if self.validation_target.is_floating_point():
+            loss = nn.functional.mse_loss(answer[:, 0], self.validation_target)
+        else:
+            loss = nn.functional.nll_loss(answer, self.validation_target)
+        return float(loss), {}

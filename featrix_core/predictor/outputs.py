@@ -1,0 +1,157 @@
+"""From network answers to calibrated scores: what is fitted on held-out rows (PRED-2 … PRED-5).
+
+Legend: N rows · O outputs (classes, or 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featrix_core.predictor.calibration import Calibration, fit_calibration
+from featrix_core.predictor.guardrails import imbalance_note
+from featrix_core.predictor.intervals import ConformalInterval, fit_intervals
+from featrix_core.predictor.response import ClassScores, NumberScores, ResponseMetadata, Scores
+from featrix_core.predictor.target_coding import TargetCoding
+from featrix_core.predictor.thresholds import Threshold, choose_threshold
+from featrix_core.version import VERSION
+
+Floats = NDArray[np.float64]
+LEVEL = 0.9
+_SPREAD_PART = 0.5
+"""Share of the interval's scale that follows the spread of the heads; the rest is constant."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Calibration and threshold of classes, or intervals of numbers."""
+
+    calibration: Calibration | None = None
+    threshold: Threshold | None = None
+    interval: ConformalInterval | None = None
+    ratio: float = 1.0
+    usual_spread: float = 1.0
+    target_width: float = 0.0
+
+    def probabilities(self, answer_NO: NDArray[np.float32]) -> Floats:
+        """Calibrated probabilities (N, O)."""
+        assert self.calibration is not None
+        return self.calibration.apply(answer_NO)
+
+    def values(self, answer_NO: NDArray[np.float32], coding: TargetCoding) -> Floats:
+        """Numbers in the target's unit; a transformed target's known bias is taken out."""
+        return coding.numbers(answer_NO[:, 0]) * self.ratio
+
+    def scale(self, spread_N: NDArray[np.float32]) -> Floats:
+        """Expected size of the error, relative: half constant, half by the spread of the heads."""
+        relative = spread_N.astype(np.float64) / max(self.usual_spread, 1e-12)
+        return (1.0 - _SPREAD_PART) + _SPREAD_PART * np.minimum(relative, 10.0)
+
+    def scores(
+        self, answer_NO: NDArray[np.float32], spread_N: NDArray[np.float32], coding: TargetCoding
+    ) -> Scores:
+        """What the response is built from."""
+        if coding.classification:
+            threshold = 0.5 if self.threshold is None else self.threshold.threshold
+            return ClassScores(coding.classes, self.probabilities(answer_NO), threshold)
+        assert self.interval is not None
+        values = self.values(answer_NO, coding)
+        low, high, std = self.interval.apply(values, self.scale(spread_N))
+        return NumberScores(values, low, high, std, self.target_width)
+
+    def explained_class(self, answer_NO: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Class whose probability importance speaks of: the positive one, or each row's most probable."""
+        if self.calibration is None:
+            return np.zeros(len(answer_NO), np.int64)
+        if answer_NO.shape[1] == 2:
+            return np.ones(len(answer_NO), np.int64)
+        return self.probabilities(answer_NO).argmax(axis=1)
+
+    def explained(
+        self, answer_NO: NDArray[np.float32], coding: TargetCoding, number: int
+    ) -> Floats:
+        """The output that importance adds up to: a calibrated probability, or the predicted number."""
+        if coding.classification:
+            return self.probabilities(answer_NO)[:, number]
+        return self.values(answer_NO, coding)
+
+    def metadata(self, coding: TargetCoding, info: dict[str, Any]) -> ResponseMetadata:
+        """The part of the response that is the same for all rows."""
+        distribution = info["class_distribution"]
+        return ResponseMetadata(
+            model_version=VERSION,
+            trained_date=info["trained_date"],
+            target=coding.target.name,
+            positive_class=coding.classes[-1] if coding.outputs == 2 else None,
+            threshold=None if self.threshold is None else self.threshold.threshold,
+            class_distribution_train=distribution,
+            interval_level=None if self.interval is None else self.interval.level,
+            note=None if distribution is None else imbalance_note(distribution),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "threshold": None if self.threshold is None else self.threshold.model_dump(mode="json"),
+            "interval": None if self.interval is None else self.interval.to_dict(),
+            "ratio": self.ratio,
+            "usual_spread": self.usual_spread,
+            "target_width": self.target_width,
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Outputs:
+        """The inverse of `to_dict`."""
+        return cls(
+            calibration=value["calibration"] and Calibration.from_dict(value["calibration"]),
+            threshold=value["threshold"] and Threshold.model_validate(value["threshold"]),
+            interval=value["interval"] and ConformalInterval.from_dict(value["interval"]),
+            ratio=value["ratio"],
+            usual_spread=value["usual_spread"],
+            target_width=value["target_width"],
+        )
+
+
+def fit_outputs(
+    coding: TargetCoding,
+    answer_NO: NDArray[np.float32],
+    spread_N: NDArray[np.float32],
+    labels_N: Floats,
+    costs: tuple[float | None, float | None],
+    seed: int,
+) -> Outputs:
+    """Fit everything that needs held-out rows."""
+    if coding.classification:
+        labels = labels_N.astype(np.int64)
+        calibration = fit_calibration(labels, answer_NO, seed)
+        threshold = None
+        if coding.outputs == 2:
+            positive = calibration.apply(answer_NO)[:, 1]
+            threshold = choose_threshold(labels, positive, *costs)
+        return Outputs(calibration=calibration, threshold=threshold)
+    values = coding.numbers(answer_NO[:, 0])
+    ratio = 1.0
+    if coding.transform != "identity" and values.sum() > 0:
+        ratio = float(np.clip(labels_N.sum() / values.sum(), 0.5, 2.0))
+    partial = Outputs(
+        ratio=ratio,
+        usual_spread=float(np.median(spread_N)),
+        target_width=float(np.ptp(np.quantile(labels_N, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))),
+    )
+    interval = fit_intervals(
+        labels_N,
+        partial.values(answer_NO, coding),
+        partial.scale(spread_N),
+        level=LEVEL,
+        minimum=0.0 if float(labels_N.min()) >= 0.0 else None,
+    )
+    return Outputs(
+        interval=interval,
+        ratio=ratio,
+        usual_spread=partial.usual_spread,
+        target_width=partial.target_width,
+    )

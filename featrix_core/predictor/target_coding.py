@@ -1,0 +1,100 @@
+"""Targets as tensors and answers in the target's own unit (PRED-1, PRED-4).
+
+Legend: N rows · O outputs (classes, or 1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+
+from featrix_core.tables.schema import Frozen
+from featrix_core.tables.table import Table
+from featrix_core.tables.targets import TargetSchema, encode_target
+
+Floats = NDArray[np.float64]
+_SKEWED, _VERY_SKEWED = 1.0, 3.0
+
+
+class TargetCoding(Frozen):
+    """How a target is learned.
+
+    `classes` ends with the positive class where there are two. A number is learned as
+    `(transform(y) − mean) / std`; counts and heavy tails (skew above 1, nothing negative) by their square
+    root, very heavy ones (skew above 3 even then) by log(1 + y).
+    """
+
+    target: TargetSchema
+    classes: tuple[str, ...] = ()
+    transform: str = "identity"
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def classification(self) -> bool:
+        """True unless the target is a number."""
+        return self.target.kind != "scalar"
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network."""
+        return len(self.classes) if self.classification else 1
+
+    @classmethod
+    def fit(cls, table: Table, target: TargetSchema) -> TargetCoding:
+        """Choose class order or transform on the training rows."""
+        if target.kind != "scalar":
+            classes = target.classes
+            if target.positive is not None:
+                classes = tuple(sorted(classes, key=lambda name: name == target.positive))
+            return cls(target=target, classes=classes)
+        y = encode_target(table, target)
+        y = y[np.isfinite(y)]
+        transform = "identity"
+        if y.min() >= 0 and float(stats.skew(y)) > _SKEWED:
+            transform = "sqrt"
+            if float(stats.skew(np.sqrt(y))) > _VERY_SKEWED:
+                transform = "log1p"
+        coding = cls(target=target, transform=transform)
+        values = coding._forward(y)
+        return coding.model_copy(
+            update={"mean": float(values.mean()), "std": float(values.std()) or 1.0}
+        )
+
+    def _forward(self, y: Floats) -> Floats:
+        if self.transform == "sqrt":
+            return np.sqrt(np.maximum(y, 0.0))
+        if self.transform == "log1p":
+            return np.log1p(np.maximum(y, 0.0))
+        return y
+
+    def labels(self, table: Table) -> Floats:
+        """Class numbers in the order of `classes`, or numbers; NaN where there is no usable label (N,)."""
+        y = encode_target(table, self.target)
+        if not self.classification:
+            return y
+        place = np.array([float(self.classes.index(name)) for name in self.target.classes])
+        known = np.isfinite(y)
+        labels = np.full(len(y), np.nan)
+        labels[known] = place[y[known].astype(np.int64)]
+        return labels
+
+    def tensor(self, labels_N: Floats) -> Tensor:
+        """What the network learns: int64 classes or float32 standardised numbers."""
+        if self.classification:
+            return torch.from_numpy(labels_N.astype(np.int64))
+        return torch.from_numpy(
+            ((self._forward(labels_N) - self.mean) / self.std).astype(np.float32)
+        )
+
+    def numbers(self, answer_N: NDArray[np.float32]) -> Floats:
+        """Network answers back in the target's unit."""
+        values = answer_N.astype(np.float64) * self.std + self.mean
+        if self.transform == "sqrt":
+            return np.square(np.maximum(values, 0.0))
+        if self.transform == "log1p":
+            return np.expm1(np.clip(values, 0.0, 700.0))
+        return values

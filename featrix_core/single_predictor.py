@@ -1,0 +1,514 @@
+"""`SinglePredictor`: one target on top of a space, calibrated, explained, guarded (D2.2, D17, D18).
+
+>>> predictor = SinglePredictor(space)
+>>> predictor.prep_for_training(df, "class", "set")
+>>> predictor.train()                       # or: await predictor.train()
+>>> predictor.predict(new_rows)             # list of responses (docs/response-schema.md)
+"""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from featrix_core.bundle import (
+    bundle_digest,
+    read_tensors,
+    verify_bundle,
+    write_tensors,
+    writing_bundle,
+)
+from featrix_core.embedding_space import EmbeddingSpace, OnProgress
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.errors import BundleError, FeatrixUserError
+from featrix_core.features.engineer import FeatureEngineer
+from featrix_core.files import read_json, write_json
+from featrix_core.input_data_set import TableLike, as_table
+from featrix_core.predictor.complexity import advise_depth
+from featrix_core.predictor.fitting import bag_answer, fit_members
+from featrix_core.predictor.guardrails import (
+    GuardrailReference,
+    merge_flags,
+    sigma_flags,
+    value_flags,
+)
+from featrix_core.predictor.importance import shapley_values
+from featrix_core.predictor.network import Head, HeadConfig
+from featrix_core.predictor.objective import PredictorNet
+from featrix_core.predictor.outputs import Outputs, fit_outputs
+from featrix_core.predictor.plan import PredictorPlan, plan_predictor
+from featrix_core.predictor.response import Importance, build_frame, build_responses
+from featrix_core.predictor.target_coding import TargetCoding
+from featrix_core.space.model import SpaceModel
+from featrix_core.tables.build import scoring_notices, typed_columns
+from featrix_core.tables.schema import Notice
+from featrix_core.tables.table import Table, TypedColumn
+from featrix_core.tables.targets import detect_target
+from featrix_core.training.loop import deterministic
+from featrix_core.version import VERSION
+
+KIND = "predictor"
+EXPLAIN_BACKGROUND = 128
+_KINDS = {"set": None, "scalar": "scalar", None: None}
+
+
+class SinglePredictor:
+    """A predictor for one target column.
+
+    Args:
+        embedding_space: the trained space that it stands on.
+        predictor: optional head shape (`SimpleMLP.from_config`); the plan decides when left out.
+        name: shown in lineage and registry.
+        fine_tune: train the encoder too (default: by the number of rows); frozen is the fast mode.
+        cost_false_positive, cost_false_negative: set the threshold of a two-class target.
+    """
+
+    def __init__(
+        self,
+        embedding_space: EmbeddingSpace,
+        predictor: SimpleMLP | None = None,
+        name: str = "predictor",
+        *,
+        seed: int = 42,
+        fine_tune: bool | None = None,
+        positive_label: str | None = None,
+        cost_false_positive: float | None = None,
+        cost_false_negative: float | None = None,
+    ) -> None:
+        self.space = embedding_space
+        self.shape = predictor
+        self.name = name
+        self.seed = seed
+        self.fine_tune = fine_tune
+        self.positive_label = positive_label
+        self.costs = (cost_false_positive, cost_false_negative)
+        self.coding: TargetCoding | None = None
+        self.plan: PredictorPlan | None = None
+        self.outputs: Outputs | None = None
+        self.members: list[PredictorNet] = []
+        self.notices: tuple[Notice, ...] = ()
+        self.training_info: dict[str, Any] = {}
+        self.timeline: dict[str, Any] | None = None
+        self.train_df: pd.DataFrame | None = None
+        self.val_df: pd.DataFrame | None = None
+        self.reference: GuardrailReference | None = None
+        self._labels: NDArray[np.float64] | None = None
+        self._batch: TokenBatch | None = None
+        self._background: TokenBatch | None = None
+        self._held_out: dict[str, NDArray[Any]] | None = None
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def prep_for_training(
+        self, df: TableLike, target: str, type: str | None = None
+    ) -> SinglePredictor:
+        """Take labelled rows. `type`: `set` for classes, `scalar` for a number, found when left out.
+
+        Raises:
+            FeatrixUserError: missing, constant or unusable target; columns that do not fit the space.
+        """
+        table = as_table(df)
+        kind = _KINDS[type] if type in _KINDS else type
+        schema = detect_target(table, target, kind)
+        if type == "set" and schema.kind == "scalar":
+            schema = detect_target(table, target, "multiclass")
+        if self.positive_label is not None and schema.kind == "binary":
+            if self.positive_label not in schema.classes:
+                raise FeatrixUserError(
+                    "The positive label is not a class of the target",
+                    column=target,
+                    value=self.positive_label,
+                    remedy=f"Use one of {', '.join(schema.classes)}",
+                )
+            schema = schema.model_copy(update={"positive": self.positive_label})
+        coding = TargetCoding.fit(table, schema)
+        labels = coding.labels(table)
+        labelled = np.flatnonzero(np.isfinite(labels))
+        table = self.space.enriched(table.take(labelled))
+        self._labels = labels[labelled]
+        self.coding = coding
+        self.notices = schema.notices + self._unknown_columns(table)
+        self._batch = self._tokens(table)
+        self.train_df = table.to_pandas()
+        return self
+
+    def _unknown_columns(self, table: Table) -> tuple[Notice, ...]:
+        """Columns that the space has never met: said loudly, never ignored in silence (EXT-4)."""
+        assert self.coding is not None
+        met = {*self.space.schema.names, *(d.name for d in self.space.schema.dropped)}
+        unknown = [n for n in table.names if n not in met and n != self.coding.target.name]
+        if not unknown:
+            return ()
+        text = f"The space does not know {', '.join(map(repr, unknown))}: not used by the predictor"
+        warnings.warn(text, stacklevel=3)
+        return (
+            Notice(
+                code="columns_unknown_to_space",
+                message=text,
+                figure=float(len(unknown)),
+                action="extend the space with create_extended_embedding_space()",
+            ),
+        )
+
+    def _tokens(self, table: Table) -> TokenBatch:
+        """Tokens of a table; the target's own column, should the space hold one, is hidden (PRED-1)."""
+        assert self.coding is not None
+        target = self.coding.target.name
+        schema = self.space.schema
+        if target not in schema.names:
+            return self.space.tokenizer.encode(typed_columns(table, schema))
+        others = schema.model_copy(
+            update={"columns": tuple(c for c in schema.columns if c.name != target)}
+        )
+        typed = typed_columns(table.drop([target]), others)
+        n_rows = table.n_rows
+        typed[target] = TypedColumn(
+            target,
+            schema.column(target).type,
+            np.ones(n_rows, np.bool_),
+            numbers_N=np.full(n_rows, np.nan),
+            codes_N=np.full(n_rows, -1, np.int32),
+        )
+        return self.space.tokenizer.encode(typed)
+
+    def train(
+        self,
+        n_epochs: int | None = None,
+        *,
+        calibrate: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> SinglePredictor:
+        """Train; also awaitable (`await predictor.train()`).
+
+        Args:
+            n_epochs: at most so many epochs per member; the plan decides when left out.
+            calibrate: fit calibration, threshold and intervals on held-out rows right away.
+        """
+        if self._batch is None or self._labels is None or self.coding is None:
+            raise FeatrixUserError(
+                "The predictor has no rows to train on", remedy="Call prep_for_training first"
+            )
+        batch, labels, coding = self._batch, self._labels, self.coding
+        plan = plan_predictor(len(labels), self.fine_tune)
+        if self.shape is not None:
+            plan = plan.model_copy(update={"width": self.shape.d_hidden})
+        rows_NM, _ = self.space.model.encode_rows(batch)
+        advice = advise_depth(rows_NM.numpy(), labels, coding.target.kind, self.seed)
+        depth = advice.n_hidden_layers
+        if self.shape is not None and self.shape.n_hidden_layers is not None:
+            depth = self.shape.n_hidden_layers
+        fitted = fit_members(
+            self.space.model,
+            self.space.tokenizer,
+            batch,
+            coding.tensor(labels),
+            labels,
+            coding.outputs,
+            depth,
+            plan,
+            self.seed,
+            n_epochs,
+            on_progress,
+        )
+        self.plan, self.members = plan, fitted.members
+        self.timeline = fitted.timelines[0]
+        self._held_out = {
+            "answer": fitted.answer_NO,
+            "spread": fitted.spread_N,
+            "labels": labels[fitted.held_out_rows],
+        }
+        self.reference = GuardrailReference.fit(rows_NM.numpy(), self.seed)
+        chosen = np.sort(
+            np.random.default_rng(self.seed).permutation(len(labels))[:EXPLAIN_BACKGROUND]
+        )
+        background = batch.rows(torch.from_numpy(chosen))
+        self._background = background.compact(self.space.tokenizer.vocabulary)
+        self.training_info = {
+            "rows": len(labels),
+            "plan": plan.model_dump(),
+            "hidden_layers": depth,
+            "depth_reasons": list(advice.reasons),
+            "trained_date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT00:00:00Z"),
+            "class_distribution": self._distribution(labels),
+            "space": self.space.name,
+        }
+        self.outputs = None
+        if calibrate:
+            self.calibrate()
+        return self
+
+    def _distribution(self, labels: NDArray[np.float64]) -> dict[str, float] | None:
+        assert self.coding is not None
+        if not self.coding.classification:
+            return None
+        counts = np.bincount(labels.astype(np.int64), minlength=len(self.coding.classes))
+        return {name: float(counts[k] / len(labels)) for k, name in enumerate(self.coding.classes)}
+
+    def calibrate(self) -> Outputs:
+        """Choose calibration and threshold, or intervals, on held-out rows (PRED-2 … PRED-4)."""
+        if self._held_out is None or self.coding is None:
+            raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
+        held = self._held_out
+        self.outputs = fit_outputs(
+            self.coding, held["answer"], held["spread"], held["labels"], self.costs, self.seed
+        )
+        return self.outputs
+
+    def __await__(self) -> Generator[None, None, SinglePredictor]:
+        """Let `await predictor.train()` work as well as the plain call."""
+        return self
+        yield
+
+    # -- predicting -------------------------------------------------------------------------------
+
+    def _said(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        assert self.coding is not None
+        answers, spread = bag_answer(self.members, batch, self.coding.classification)
+        return answers.numpy(), spread.numpy()
+
+    def _ready(self) -> tuple[TargetCoding, Outputs]:
+        if self.coding is None or not self.members:
+            raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
+        if self.outputs is None:
+            raise FeatrixUserError(
+                "The predictor is not calibrated yet", remedy="Call calibrate() first"
+            )
+        return self.coding, self.outputs
+
+    def predict_proba(self, data: TableLike) -> NDArray[np.float64]:
+        """Calibrated probabilities (rows, classes), classes as in `classes`."""
+        coding, outputs = self._ready()
+        answers, _ = self._said(self._tokens(self.space.enriched(as_table(data))))
+        return outputs.probabilities(answers)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; the positive one is last where there are two."""
+        return () if self.coding is None else self.coding.classes
+
+    def explain(self, batch: TokenBatch) -> Importance:
+        """Signed importance of every column for every row of a batch (see `predictor.importance`)."""
+        coding, outputs = self._ready()
+        assert self._background is not None
+        answers, _ = self._said(batch)
+        predicted = outputs.explained_class(answers)
+        both = batch.followed_by(self._background, self.space.tokenizer.vocabulary)
+        background = torch.arange(batch.n_rows, both.n_rows)
+        columns = batch.missing_NA.shape[1]
+
+        def output(mixed: TokenBatch) -> NDArray[np.float64]:
+            said, _ = self._said(mixed)
+            return outputs.explained(said, coding, output_class)
+
+        values = np.zeros((batch.n_rows, columns))
+        for label in np.unique(predicted):
+            output_class = int(label)
+            chosen = np.flatnonzero(predicted == label)
+            values[chosen] = shapley_values(
+                output, both, torch.from_numpy(chosen), background, self.seed
+            )
+        return Importance(self.space.tokenizer.names, values)
+
+    def _answer_parts(self, data: TableLike, explain: bool) -> dict[str, Any]:
+        coding, outputs = self._ready()
+        table = self.space.enriched(as_table(data))
+        batch = self._tokens(table)
+        answers, spread = self._said(batch)
+        rows_NM, _ = self.space.model.encode_rows(batch)
+        assert self.reference is not None
+        sigma = self.reference.apply(rows_NM.numpy())
+        schema = self.space.schema
+        known = schema.model_copy(
+            update={"columns": tuple(c for c in schema.columns if c.name != coding.target.name)}
+        )
+        flags = merge_flags(sigma_flags(sigma), value_flags(typed_columns(table, known), known))
+        return {
+            "scores": outputs.scores(answers, spread, coding),
+            "sigma_N": sigma,
+            "flags": flags,
+            "importance": self.explain(batch) if explain and batch.n_rows else None,
+        }
+
+    def predict(self, data: TableLike, explain: bool = True) -> list[dict[str, Any]]:
+        """Responses as plain dicts, one per row (D2.3, docs/response-schema.md)."""
+        coding, outputs = self._ready()
+        metadata = outputs.metadata(coding, self.training_info)
+        parts = self._answer_parts(data, explain)
+        return build_responses(parts.pop("scores"), metadata, **parts)
+
+    def predict_frame(self, data: TableLike, explain: bool = False) -> pd.DataFrame:
+        """The same as a table: what batch scoring writes."""
+        parts = self._answer_parts(data, explain)
+        return build_frame(parts.pop("scores"), **parts)
+
+    def scoring_notices(self, data: TableLike) -> tuple[Notice, ...]:
+        """What is odd about a table as a whole: unknown categories, coercions, extra columns."""
+        table = self.space.enriched(as_table(data))
+        target = None if self.coding is None else self.coding.target.name
+        return scoring_notices(table.drop([target] if target else []), self.space.schema)
+
+    # -- extending --------------------------------------------------------------------------------
+
+    def create_extended_embedding_space(
+        self,
+        enriched_train_df: TableLike,
+        enriched_val_df: TableLike | None = None,
+        n_epochs: int | None = None,
+        batch_size: int | None = None,
+        output_dir: str | Path | None = None,
+        *,
+        engineer: FeatureEngineer | None = None,
+    ) -> EmbeddingSpace:
+        """Extend this predictor's space by the columns that the enriched data adds (E)."""
+        table = as_table(enriched_train_df)
+        applied = [n for n in table.names if n not in self.space.schema.names]
+        drop = [] if self.coding is None else [self.coding.target.name]
+        return EmbeddingSpace.extend_from_existing(
+            self.space,
+            table.drop(drop),
+            None if enriched_val_df is None else as_table(enriched_val_df).drop(drop),
+            n_epochs,
+            batch_size,
+            output_dir,
+            feature_metadata={
+                "source": self.name,
+                "applied_features": [n for n in applied if n not in drop],
+            },
+            engineer=engineer,
+        )
+
+    # -- saving -----------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle: space, members, calibration, guardrails; all or nothing."""
+        coding = self.coding
+        if coding is None or self.plan is None or not self.members:
+            raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
+        with writing_bundle(Path(path), KIND) as folder:
+            (folder / "space").mkdir()
+            self.space.write_into(folder / "space")
+            tensors: dict[str, torch.Tensor] = {}
+            for k, net in enumerate(self.members):
+                source = net if self.plan.fine_tune else net.head
+                tensors |= {f"{k}.{name}": v for name, v in source.state_dict().items()}
+            write_tensors(folder / "members.safetensors", tensors)
+            write_tensors(folder / "reference.safetensors", self._reference_tensors())
+            document = {
+                "name": self.name,
+                "seed": self.seed,
+                "version": VERSION,
+                "costs": list(self.costs),
+                "coding": coding.model_dump(mode="json"),
+                "plan": self.plan.model_dump(),
+                "head": self.members[0].head.config.model_dump(),
+                "members": len(self.members),
+                "outputs": None if self.outputs is None else self.outputs.to_dict(),
+                "training_info": self.training_info,
+                "notices": [n.model_dump(mode="json") for n in self.notices],
+            }
+            write_json(folder / "predictor.json", document)
+            write_json(folder / "training_timeline.json", self.timeline)
+
+    def _reference_tensors(self) -> dict[str, torch.Tensor]:
+        assert self.reference is not None and self._background is not None
+        tensors: dict[str, torch.Tensor] = {}
+        for key, value in self.reference.to_dict().items():
+            tensors[f"guardrail.{key}"] = torch.as_tensor(np.asarray(value))
+        for key, value in vars(self._background).items():
+            tensors[f"background.{key}"] = value
+        for key, value in (self._held_out or {}).items():
+            tensors[f"held_out.{key}"] = torch.from_numpy(value)
+        return tensors
+
+    @classmethod
+    def load(cls, path: str | Path) -> SinglePredictor:
+        """Read a bundle after checking every digest.
+
+        Raises:
+            BundleError: missing, damaged, of another kind or another version.
+        """
+        folder = Path(path)
+        verify_bundle(folder, KIND)
+        try:
+            document = read_json(folder / "predictor.json")
+            tensors = read_tensors(folder / "members.safetensors")
+            reference = read_tensors(folder / "reference.safetensors")
+            timeline = read_json(folder / "training_timeline.json")
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(
+                f"The predictor at {path} cannot be read: {error}", remedy="Train it again"
+            ) from error
+        space = EmbeddingSpace.read_from(folder / "space")
+        predictor = cls(space, name=document["name"], seed=document["seed"])
+        predictor.costs = (document["costs"][0], document["costs"][1])
+        predictor.coding = TargetCoding.model_validate(document["coding"])
+        predictor.plan = PredictorPlan.model_validate(document["plan"])
+        predictor.timeline = timeline
+        predictor.training_info = document["training_info"]
+        predictor.notices = tuple(Notice.model_validate(n) for n in document["notices"])
+        if document["outputs"] is not None:
+            predictor.outputs = Outputs.from_dict(document["outputs"])
+        config = HeadConfig.model_validate(document["head"])
+        predictor.members = [
+            _member(space, config, predictor.plan, tensors, k) for k in range(document["members"])
+        ]
+        groups: dict[str, dict[str, torch.Tensor]] = {}
+        for key, value in reference.items():
+            group, name = key.split(".", 1)
+            groups.setdefault(group, {})[name] = value
+        predictor.reference = GuardrailReference.from_dict(
+            {k: v.numpy() for k, v in groups["guardrail"].items()}
+        )
+        predictor._background = TokenBatch(**groups["background"])
+        predictor._held_out = {k: v.numpy() for k, v in groups.get("held_out", {}).items()}
+        return predictor
+
+    @staticmethod
+    def digest(path: str | Path) -> str:
+        """Digest of a saved predictor."""
+        return bundle_digest(Path(path))
+
+
+def _member(
+    space: EmbeddingSpace,
+    config: HeadConfig,
+    plan: PredictorPlan,
+    tensors: dict[str, torch.Tensor],
+    number: int,
+) -> PredictorNet:
+    prefix = f"{number}."
+    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    model = space.model
+    with deterministic(0):
+        head = Head(space.tokenizer, model.config.d_model, model.config.width, config)
+        if plan.fine_tune:
+            model = SpaceModel(space.tokenizer, model.config, model.pairs_Q2.clone())
+    net = PredictorNet(model, head)
+    (net if plan.fine_tune else net.head).load_state_dict(state)
+    net.eval()
+    return net
+
+
+class SimpleMLP:
+    """Shape of a predictor's head, for those who want to set it; the plan needs none of it."""
+
+    def __init__(
+        self, d_in: int, d_out: int, d_hidden: int = 256, n_hidden_layers: int | None = None
+    ) -> None:
+        self.d_in, self.d_out = d_in, d_out
+        self.d_hidden, self.n_hidden_layers = d_hidden, n_hidden_layers
+
+    @classmethod
+    def from_config(
+        cls, d_in: int, d_out: int, d_hidden: int = 256, n_hidden_layers: int | None = None
+    ) -> SimpleMLP:
+        """A head of `n_hidden_layers` (chosen by measured complexity when left out) of `d_hidden` units."""
+        return cls(d_in, d_out, d_hidden, n_hidden_layers)

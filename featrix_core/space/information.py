@@ -1,0 +1,67 @@
+"""Mutual information between columns in bits, from what the space itself can predict (TRAIN-8).
+
+Legend: N rows · A columns · S, C, T, X columns per type · W classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.space.losses import adaptive_temperature, marginal_losses
+from featrix_core.space.model import SpaceModel
+
+ROWS = 512
+
+
+def _class_nats(logits_NAW: Tensor, class_NA: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(logits_NAW.transpose(1, 2), class_NA, reduction="none").mean(
+        dim=0
+    )
+
+
+def _entropy(class_NA: Tensor, classes: int) -> Tensor:
+    """Entropy in nats (A,) of each column's class frequencies."""
+    counts = nn.functional.one_hot(class_NA, classes).sum(dim=0).double()
+    share = counts / counts.sum(dim=1, keepdim=True)
+    return -(share * share.clamp(min=1e-12).log()).sum(dim=1).float()
+
+
+@torch.no_grad()
+def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
+    """(A, A) bits: entry [i, j] is what column i alone tells the space about column j.
+
+    Numbers (their buckets) and categories: entropy of j minus the cross-entropy of predicting j with
+    every column but i hidden. Timestamps and texts: `(log batch − InfoNCE)/ln 2` of D9. It is what this
+    space makes of i, not a symmetric plug-in estimate; values are clamped at zero.
+    """
+    model.eval()
+    batch = rows.rows(slice(0, ROWS))
+    bucket_NS, class_NC = model.decoders.targets(batch)
+    tokens_NAD = model.encoders(batch)
+    count, columns = tokens_NAD.shape[:2]
+    n_scalar, n_set = bucket_NS.shape[1], class_NC.shape[1]
+    entropy = torch.cat(
+        [
+            _entropy(bucket_NS, model.decoders.bucket_bias_SK.shape[1]),
+            _entropy(class_NC, max(model.decoders.set_bias_CW.shape[1], 1)),
+        ]
+    )
+    temperature = adaptive_temperature(count, columns)
+    bits_AA = torch.zeros(columns, columns)
+    for i in range(columns):
+        hidden = torch.ones(columns, dtype=torch.bool)
+        hidden[i] = False
+        row = model.encode_tokens(tokens_NAD, hidden.expand(count, -1)).row_BM
+        bucket, sets = model.decoders.logits(row)
+        nats = torch.cat([_class_nats(bucket, bucket_NS), _class_nats(sets, class_NC)])
+        bits_AA[i, : n_scalar + n_set] = (entropy - nats) / math.log(2)
+        if n_scalar + n_set < columns:
+            other = marginal_losses(model.predict_tokens(row), tokens_NAD, temperature)
+            bits_AA[i, n_scalar + n_set :] = (
+                math.log(max(count, 2)) - other[n_scalar + n_set :]
+            ) / math.log(2)
+    return bits_AA.clamp(min=0.0)

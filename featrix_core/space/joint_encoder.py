@@ -1,0 +1,117 @@
+"""Joint encoder: column tokens → contextual tokens and one vector per row on the unit sphere (JOINT-1, D6, D7).
+
+Legend: B rows · A columns · D token width · M row width (`d_model`) · H heads · G relationship tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from featrix_core.encoders.stacked import StackedLinear, StackedNorm
+from featrix_core.space.relationships import RelationshipTokens
+
+
+class Attention(nn.Module):
+    """Multi-head attention in which the queries also read `extra` keys and values.
+
+    Relationship tokens come in as `extra`: they are read but do not attend, so the cost is linear in them.
+    Shape: (B, L, D), extra (B, G, D) or None → (B, L, D).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def _split(self, x: Tensor) -> Tensor:
+        rows, length, width = x.shape
+        return x.view(rows, length, self.heads, width // self.heads).transpose(1, 2)
+
+    def forward(self, x_BLD: Tensor, extra_BGD: Tensor | None) -> Tensor:
+        """Attend over the sequence and the extra tokens."""
+        source = x_BLD if extra_BGD is None else torch.cat([x_BLD, extra_BGD], dim=1)
+        key, value = self.key_value(source).chunk(2, dim=-1)
+        mixed = nn.functional.scaled_dot_product_attention(
+            self._split(self.query(x_BLD)), self._split(key), self._split(value)
+        )
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block. Shape: (B, L, D) → (B, L, D)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width)
+        self.norm_extra = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.norm_feed = nn.LayerNorm(width)
+        self.feed = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BLD: Tensor, extra_BGD: Tensor | None) -> Tensor:
+        """One round of attention and feed-forward."""
+        extra = None if extra_BGD is None else self.norm_extra(extra_BGD)
+        x_BLD = x_BLD + self.dropout(self.attention(self.norm_attention(x_BLD), extra))
+        return x_BLD + self.dropout(self.feed(self.norm_feed(x_BLD)))
+
+
+class Encoded(NamedTuple):
+    """row_BM on the unit sphere; context_BAD after the transformer; cls_BD."""
+
+    row_BM: Tensor
+    context_BAD: Tensor
+    cls_BD: Tensor
+
+
+class JointEncoder(nn.Module):
+    """In-converters, column embeddings, CLS, transformer, output converter.
+
+    `row = L2norm(W₁·LN(CLS) + W₂·flatten(columns))`: the second term is the skip of the raw column
+    encodings (DESIGN, "What is known about quality", point 2).
+
+    Shape: tokens (B, A, D), hidden_BA bool (masked cells), pairs (Q, 2) → Encoded.
+    """
+
+    def __init__(
+        self, columns: int, width: int, d_model: int, layers: int, heads: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.convert = StackedLinear(columns, width, width)
+        self.convert_norm = StackedNorm(columns, width)
+        self.column_AD = nn.Parameter(torch.randn(columns, width) * 0.2)
+        self.hidden_AD = nn.Parameter(torch.randn(columns, width) * 0.2)
+        self.cls_D = nn.Parameter(torch.randn(width) / math.sqrt(width))
+        self.relations = RelationshipTokens(width)
+        self.blocks = nn.ModuleList([Block(width, heads, dropout) for _ in range(layers)])
+        self.cls_norm = nn.LayerNorm(width)
+        self.cls_out = nn.Linear(width, d_model)
+        self.skip = StackedLinear(columns, width, d_model)
+        # A buffer, so that an extended space scales its old columns as before.
+        self.register_buffer("skip_scale", torch.tensor(1.0 / math.sqrt(max(columns, 1))))
+        self.skip_scale: Tensor
+
+    def forward(self, tokens_BAD: Tensor, hidden_BA: Tensor | None, pairs_Q2: Tensor) -> Encoded:
+        """Encode a batch; hidden cells show their column's mask vector instead of their value."""
+        tokens = self.convert_norm(tokens_BAD + self.convert(tokens_BAD))
+        if hidden_BA is not None:
+            tokens = torch.where(hidden_BA.unsqueeze(-1), self.hidden_AD, tokens)
+        placed = tokens + self.column_AD
+        extra = self.relations(placed, pairs_Q2) if len(pairs_Q2) else None
+        x = torch.cat([self.cls_D.expand(len(tokens), 1, -1), placed], dim=1)
+        for block in self.blocks:
+            x = block(x, extra)
+        cls_BD = self.cls_norm(x[:, 0])
+        # Sum over columns of each column's own map: one product over the flattened (A, D) axis.
+        skip_BM = tokens.flatten(1) @ self.skip.weight_AIO.flatten(0, 1)
+        skip_BM = skip_BM + self.skip.bias_AO.sum(0)
+        row = self.cls_out(cls_BD) + skip_BM * self.skip_scale
+        return Encoded(nn.functional.normalize(row, dim=-1), x[:, 1:], cls_BD)

@@ -1,0 +1,81 @@
+"""`SpaceModel`: encoders, joint encoder, decoders, as one module (D5–D9).
+
+Legend: B rows · A columns · D token width · M row width (`d_model`).
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from featrix_core.encoders.column_encoders import ColumnEncoders
+from featrix_core.encoders.stacked import StackedLinear
+from featrix_core.encoders.tokenizer import Tokenizer
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.space.decoders import Decoders
+from featrix_core.space.joint_encoder import Encoded, JointEncoder
+
+
+class SpaceConfig(BaseModel):
+    """Shape of a space; stored in its bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    d_model: int = 192
+    width: int = 64
+    layers: int = 1
+    heads: int = 2
+    dropout: float = 0.0
+
+
+class SpaceModel(nn.Module):
+    """One table's space. `pairs_Q2` holds the column pairs that are active when rows are encoded."""
+
+    def __init__(self, tokenizer: Tokenizer, config: SpaceConfig, pairs_Q2: Tensor) -> None:
+        super().__init__()
+        columns = len(tokenizer.names)
+        self.config = config
+        self.encoders = ColumnEncoders(tokenizer, config.width)
+        self.joint = JointEncoder(
+            columns, config.width, config.d_model, config.layers, config.heads, config.dropout
+        )
+        self.decoders = Decoders(tokenizer, config.d_model)
+        self.marginal = StackedLinear(columns, config.d_model, config.width)
+        self.register_buffer("pairs_Q2", pairs_Q2)
+        self.pairs_Q2: Tensor
+
+    def encode(
+        self, batch: TokenBatch, hidden_BA: Tensor | None = None, pairs_Q2: Tensor | None = None
+    ) -> Encoded:
+        """Row embeddings and contextual tokens of a batch."""
+        tokens_BAD = self.encoders(batch)
+        return self.encode_tokens(tokens_BAD, hidden_BA, pairs_Q2)
+
+    def encode_tokens(
+        self, tokens_BAD: Tensor, hidden_BA: Tensor | None, pairs_Q2: Tensor | None = None
+    ) -> Encoded:
+        """The same from column tokens that are there already."""
+        pairs = self.pairs_Q2 if pairs_Q2 is None else pairs_Q2
+        encoded: Encoded = self.joint(tokens_BAD, hidden_BA, pairs)
+        return encoded
+
+    def predict_tokens(self, row_BM: Tensor) -> Tensor:
+        """Predicted column encodings (B, A, D) from the row embedding, for the marginal loss."""
+        columns = self.marginal.weight_AIO.shape[0]
+        scaled = (row_BM * self.decoders.scale).unsqueeze(1).expand(-1, columns, -1)
+        predicted: Tensor = self.marginal(scaled)
+        return predicted
+
+    @torch.no_grad()
+    def encode_rows(self, batch: TokenBatch, chunk: int = 2048) -> tuple[Tensor, Tensor]:
+        """Row embeddings (N, M) and contextual tokens (N, A, D) in evaluation mode, in chunks of rows."""
+        was_training = self.training
+        self.eval()
+        rows, tokens = [], []
+        for start in range(0, max(batch.n_rows, 1), chunk):
+            encoded = self.encode(batch.rows(slice(start, start + chunk)))
+            rows.append(encoded.row_BM)
+            tokens.append(encoded.context_BAD)
+        self.train(was_training)
+        return torch.cat(rows), torch.cat(tokens)

@@ -1,0 +1,143 @@
+"""What a space is trained on: the four losses of D9 under their curriculum (TRAIN-1).
+
+Legend: B rows · A columns · D token width · M row width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.space.losses import (
+    adaptive_temperature,
+    info_nce,
+    marginal_losses,
+    spread_loss,
+)
+from featrix_core.space.masking import complementary_masks
+from featrix_core.space.model import SpaceModel
+from featrix_core.space.relationships import PairSampler
+
+CONTRASTIVE_SCALE = 0.05
+"""Factor on the source's curriculum weights of the joint, marginal and spread losses."""
+SETTLED = 0.8
+"""From this progress on, the pairs of the finished space are the active ones."""
+CONTRASTIVE_ROWS = 128
+VALIDATION_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Loss weights of one phase."""
+
+    spread: float
+    joint: float
+    marginal: float
+    reconstruction: float = 1.0
+
+
+def curriculum(progress: float) -> Weights:
+    """Weights of the source's four phases (D9), scaled so that reconstruction leads.
+
+    Reconstruction of every column, hidden or visible, makes the frozen embedding good; the contrastive
+    losses are neutral at a small weight (DESIGN, "What made the frozen embedding good").
+    """
+    s = CONTRASTIVE_SCALE
+    if progress < 0.30:
+        return Weights(1.0 * s, 0.8 * s, 0.005 * s)
+    if progress < 0.45:
+        return Weights(0.5 * s, 1.0 * s, 0.01 * s)
+    if progress < 0.85:
+        return Weights(0.3 * s, 1.0 * s, 0.03 * s)
+    return Weights(0.2 * s, 1.0 * s, 0.02 * s)
+
+
+class SpaceObjective:
+    """Self-supervised objective over two complementary views of every row."""
+
+    def __init__(
+        self, model: SpaceModel, train: TokenBatch, validation: TokenBatch, sampler: PairSampler
+    ) -> None:
+        self.model = model
+        self.train_rows = train
+        self.validation_rows = validation.rows(slice(0, VALIDATION_ROWS))
+        self.sampler = sampler
+        self.generator = torch.Generator().manual_seed(sampler.seed + 1)
+        self.weights = curriculum(0.0)
+        self.pairs_Q2 = model.pairs_Q2
+        self.column_losses_A = torch.zeros(0)
+
+    @property
+    def module(self) -> nn.Module:
+        """The space."""
+        return self.model
+
+    @property
+    def n_rows(self) -> int:
+        """Training rows."""
+        return self.train_rows.n_rows
+
+    def start_epoch(self, epoch: int, progress: float) -> None:
+        """Set the phase's weights and draw the epoch's active pairs."""
+        self.weights = curriculum(progress)
+        drawn = self.sampler.draw(epoch) if progress < SETTLED else self.model.pairs_Q2
+        self.pairs_Q2 = drawn.to(self.model.pairs_Q2.device)
+
+    def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """Loss of a batch."""
+        return self._loss(self.train_rows.rows(rows), self.generator, self.pairs_Q2)
+
+    def validate(self) -> tuple[float, dict[str, float]]:
+        """Loss on validation rows under fixed masks, and per-column information in bits."""
+        generator = torch.Generator().manual_seed(self.sampler.seed + 2)
+        with torch.no_grad():
+            _, figures = self._loss(self.validation_rows, generator, self.model.pairs_Q2)
+        # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
+        loss = float(figures["reconstruction_loss"])
+        return loss, {f"validation_{key}": float(value) for key, value in figures.items()}
+
+    def _loss(
+        self, batch: TokenBatch, generator: torch.Generator, pairs_Q2: Tensor
+    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        model, weights = self.model, self.weights
+        missing_BA = batch.missing_NA
+        first, second = complementary_masks(missing_BA, generator)
+        tokens_BAD = model.encoders(batch)
+        rows = batch.n_rows
+        both = model.encode_tokens(
+            torch.cat([tokens_BAD, tokens_BAD]),
+            torch.cat([first, second]).to(tokens_BAD.device),
+            pairs_Q2,
+        )
+        one_BM, other_BM = both.row_BM[:rows], both.row_BM[rows:]
+        cells = model.decoders(one_BM, batch) + model.decoders(other_BM, batch)
+        reconstruction = 0.5 * cells.mean()
+        few = slice(0, CONTRASTIVE_ROWS)
+        columns = tokens_BAD.shape[1]
+        temperature = adaptive_temperature(len(one_BM[few]), columns)
+        joint = info_nce(one_BM[few], other_BM[few], temperature)
+        spread = spread_loss(one_BM[few], temperature)
+        marginal_A = marginal_losses(
+            model.predict_tokens(one_BM[few]), tokens_BAD[few].detach(), temperature
+        )
+        marginal = marginal_A.mean()
+        total = (
+            weights.reconstruction * reconstruction
+            + weights.joint * joint
+            + weights.spread * spread
+            + weights.marginal * marginal
+        )
+        self.column_losses_A = marginal_A.detach()
+        bits = (math.log(max(len(one_BM[few]), 2)) - marginal.detach()) / math.log(2)
+        return total, {
+            "reconstruction_loss": reconstruction.detach(),
+            "joint_loss": joint.detach(),
+            "spread_loss": spread.detach(),
+            "marginal_loss": marginal.detach(),
+            "marginal_bits": bits,
+            "spread_temperature": temperature,
+        }

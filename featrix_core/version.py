@@ -1,0 +1,3 @@
+"""The version that bundles, images and packages carry."""
+
+VERSION = "0.1.0"
