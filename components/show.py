@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from featrix_core import steps
 from featrix_core.files import write_json, write_text
+from featrix_core.steps.figures import figures
+from featrix_core.steps.pages import step_page
 
 
 def show(
@@ -21,17 +22,17 @@ def show(
         metrics: a `dsl.Metrics` artifact; one entry per figure.
         classification: a `dsl.ClassificationMetrics` artifact; stays empty for a scalar target.
     """
-    figures = steps.figures(folder)
+    found = figures(folder)
     if page is not None:
-        write_text(Path(page.path), steps.step_page(kind, folder))
+        write_text(Path(page.path), step_page(kind, folder))
     # Both kinds of metrics live in the artifact's metadata; the file is what tells kfp's local
     # cache that the artifact is still there.
     if metrics is not None:
-        for name, value in sorted(figures["metrics"].items()):
+        for name, value in sorted(found["metrics"].items()):
             metrics.log_metric(name, float(value))
-        write_json(Path(metrics.path), figures["metrics"])
+        write_json(Path(metrics.path), found["metrics"])
     if classification is not None:
-        roc, confusion = figures["roc"], figures["confusion"]
+        roc, confusion = found["roc"], found["confusion"]
         if roc is not None:
             classification.log_roc_curve(roc["fpr"], roc["tpr"], roc["thresholds"])
         if confusion is not None:

@@ -6,7 +6,12 @@ The public names are loaded when they are first used, so that `import featrix_co
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# Idle OpenMP threads sleep instead of spinning: on a machine that has other work as well, spinning makes
+# training many times slower. It only takes effect where torch is not loaded yet.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "EmbeddingSpace": "embedding_space",

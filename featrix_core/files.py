@@ -33,8 +33,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     aside = Path(name)
     try:
         yield aside
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
+        aside.chmod(0o644)
+        aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -62,13 +62,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield aside
-        os.chmod(aside, 0o755)
+        aside.chmod(0o755)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            os.replace(path, old / path.name)
-            os.replace(aside, path)
+            path.replace(old / path.name)
+            aside.replace(path)
             shutil.rmtree(old)
         else:
-            os.replace(aside, path)
+            aside.replace(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

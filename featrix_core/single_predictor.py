@@ -45,7 +45,7 @@ from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs, fit_outputs
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
-from featrix_core.predictor.response import Importance, build_frame, build_responses
+from featrix_core.predictor.response import Importance, Scores, build_frame, build_responses
 from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.space.model import SpaceModel
 from featrix_core.tables.build import scoring_notices, typed_columns
@@ -57,7 +57,7 @@ from featrix_core.version import VERSION
 
 KIND = "predictor"
 EXPLAIN_BACKGROUND = 128
-_KINDS = {"set": None, "scalar": "scalar", None: None}
+_KINDS: dict[str | None, str | None] = {"set": None, None: None}
 
 
 class SinglePredictor:
@@ -116,7 +116,7 @@ class SinglePredictor:
             FeatrixUserError: missing, constant or unusable target; columns that do not fit the space.
         """
         table = as_table(df)
-        kind = _KINDS[type] if type in _KINDS else type
+        kind = _KINDS.get(type, type)
         schema = detect_target(table, target, kind)
         if type == "set" and schema.kind == "scalar":
             schema = detect_target(table, target, "multiclass")
@@ -264,8 +264,8 @@ class SinglePredictor:
 
     def __await__(self) -> Generator[None, None, SinglePredictor]:
         """Let `await predictor.train()` work as well as the plain call."""
+        yield from ()
         return self
-        yield
 
     # -- predicting -------------------------------------------------------------------------------
 
@@ -285,9 +285,20 @@ class SinglePredictor:
 
     def predict_proba(self, data: TableLike) -> NDArray[np.float64]:
         """Calibrated probabilities (rows, classes), classes as in `classes`."""
-        coding, outputs = self._ready()
+        _, outputs = self._ready()
         answers, _ = self._said(self._tokens(self.space.enriched(as_table(data))))
         return outputs.probabilities(answers)
+
+    def scores(self, data: TableLike) -> Scores:
+        """Calibrated probabilities or numbers with intervals, as arrays."""
+        coding, outputs = self._ready()
+        answers, spread = self._said(self._tokens(self.space.enriched(as_table(data))))
+        return outputs.scores(answers, spread, coding)
+
+    def explain_table(self, data: TableLike) -> Importance:
+        """Signed importance of every column for every row of a table."""
+        self._ready()
+        return self.explain(self._tokens(self.space.enriched(as_table(data))))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ are taken from `kfp.local`'s cache as long as inputs, settings and featrix' own 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +67,8 @@ def run_train(
     Args:
         arguments: parameters of `pipelines.train.train`; `data` and `targets` are required.
             Paths may be relative to the current directory; the version parameters are filled in.
-        workdir: receives `steps/` (outputs), `run.log` and the cache.
+        workdir: receives `steps/` (outputs), `run.log`, the cache, and `mlflow.db` where neither
+            `tracking` nor MLFLOW_TRACKING_URI names a registry.
         on_step: called after every step, in the order in which they end.
         on_start: called with step and target before every step.
 
@@ -87,6 +89,8 @@ def run_train(
     if joins is not None:
         tables = load_join_spec(joins).tables
         given["join_version"] = _version([joins, *(Path(tables[t].path) for t in sorted(tables))])
+    if not given.get("tracking") and not os.environ.get("MLFLOW_TRACKING_URI"):
+        given["tracking"] = f"sqlite:///{workdir.resolve() / 'mlflow.db'}"
     return _run(train, given, workdir, given["targets"], on_step, on_start)
 
 

@@ -44,7 +44,7 @@ STEPS: dict[str, Step] = {
     "extend_space": Step(cpu=("2", "8"), memory=("4Gi", "16Gi")),
     "train_predictor": Step(cpu=("2", "8"), memory=("4Gi", "16Gi")),
     "calibrate": Step(cpu=("1", "4"), memory=("2Gi", "8Gi")),
-    "batch_score": Step(cpu=("1", "4"), memory=("2Gi", "8Gi")),
+    "batch_score": Step(cpu=("1", "4"), memory=("2Gi", "8Gi"), mlflow=True),
     # What these two write depends on the state of the registry, which no cache key sees.
     "register": Step(cpu=("1", "2"), memory=("1Gi", "4Gi"), cache=False, mlflow=True),
     "report": Step(cpu=("1", "2"), memory=("1Gi", "4Gi"), cache=False, mlflow=True),

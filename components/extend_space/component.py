@@ -16,7 +16,7 @@ def extend_space(
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Write the space to use from here on; an empty `features` hands the given one through."""
+    """Write the space to use from here on: extended, if that pays on development rows."""
     from pathlib import Path
 
     from components.show import show

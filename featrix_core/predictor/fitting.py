@@ -53,8 +53,8 @@ def _folds(
             if rarest >= 2:
                 return kfold(labels_N.astype(np.int64), min(folds, max(2, rarest)), seed)
             # A class with one row cannot be stratified: it is in the training part of all folds but one.
-            return kfold(None, folds, seed)
-        return kfold(None, folds, seed)
+            return kfold(None, folds, seed, n_rows=count)
+        return kfold(None, folds, seed, n_rows=count)
     if classification:
         split = stratified_split(labels_N.astype(np.int64), plan.validation_share, seed)
     else:
@@ -63,9 +63,7 @@ def _folds(
 
 
 @torch.no_grad()
-def answer(
-    net: PredictorNet, batch: TokenBatch, classification: bool
-) -> tuple[Tensor, Tensor]:
+def answer(net: PredictorNet, batch: TokenBatch, classification: bool) -> tuple[Tensor, Tensor]:
     """One member's answer (N, O) and, for numbers, the spread of its heads (N,); in chunks of rows."""
     net.eval()
     answers, spreads = [], []
@@ -156,8 +154,6 @@ def bag_answer(
     parts = [answer(net, batch, classification) for net in members]
     answers = torch.stack([a for a, _ in parts])
     spread = torch.stack([s for _, s in parts]).mean(dim=0)
-    if classification:
-        mean = torch.logsumexp(answers, dim=0) - float(np.log(len(parts)))
-    else:
-        mean = answers.mean(dim=0)
-    return mean, spread
+    if not classification:
+        return answers.mean(dim=0), spread
+    return torch.logsumexp(answers, dim=0) - float(np.log(len(parts))), spread

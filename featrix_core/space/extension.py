@@ -97,7 +97,7 @@ def only_new_columns(model: SpaceModel, fresh: dict[str, Tensor]) -> Iterator[No
             parameter.requires_grad_(False)
         elif not bool(mask.all()):
             hooks.append(
-                parameter.register_hook(lambda grad, mask=mask: grad * mask.to(grad.device))
+                parameter.register_hook(lambda grad, mask=mask: grad * mask.to(grad.device))  # type: ignore[no-untyped-call]
             )
     try:
         yield

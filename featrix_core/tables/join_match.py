@@ -169,8 +169,12 @@ class Matcher:
         self.numeric_time = False
         self._check_times(left, right)
         target = class_labels(left[spec.target]) if self.has_target and spec.target else None
-        self._load("l", left, join.left_keys, 0, cast, join.time and join.time.left, target)
-        self._load("r", right, join.right_keys, 1, cast, join.time and join.time.right, None)
+        self._load(
+            "l", left, join.left_keys, 0, cast, join.time.left if join.time else None, target
+        )
+        self._load(
+            "r", right, join.right_keys, 1, cast, join.time.right if join.time else None, None
+        )
         self._match()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

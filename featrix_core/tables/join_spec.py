@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.schema import Frozen
 
-SPEC_VERSION = 1
+SPEC_VERSION: Literal[1] = 1
 MAX_SPEC_BYTES = 1_000_000
 
 Cardinality = Literal["1:1", "N:1", "1:N", "N:M"]

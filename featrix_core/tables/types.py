@@ -18,7 +18,9 @@ from featrix_core.tables.cleaning import (
 from featrix_core.tables.schema import ColumnType
 
 CLEAR_SHARE = 0.95  # of the cells: the type is beyond doubt
-MAJORITY_SHARE = 0.5  # of the cells, to be passed: the type wins and the rest is counted as unparsed
+MAJORITY_SHARE = (
+    0.5  # of the cells, to be passed: the type wins and the rest is counted as unparsed
+)
 BOOLEAN_PAIRS = (
     frozenset({"true", "false"}),
     frozenset({"yes", "no"}),

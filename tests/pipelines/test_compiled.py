@@ -192,7 +192,9 @@ def test_credentials_come_from_secrets_alone(packages: dict[str, Any]) -> None:
             assert "featrix-s3" in secrets
             names = {e["envVar"] for e in secrets["featrix-s3"]["keyToEnv"]}
             assert names == {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-            assert ("featrix-mlflow" in secrets) is (label in ("exec-register", "exec-report"))
+            assert ("featrix-mlflow" in secrets) is (
+                label in ("exec-register", "exec-report", "exec-batch-score")
+            )
             container = package.spec["deploymentSpec"]["executors"][label]["container"]
             assert "env" not in container
         words = re.compile(r"secret|password|token|access_?key|credential", re.IGNORECASE)

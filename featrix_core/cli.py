@@ -1,0 +1,198 @@
+"""The `featrix` command. Heavy libraries are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featrix_core.errors import FeatrixError, FeatrixUserError
+
+app = typer.Typer(
+    name="featrix",
+    help="One self-supervised embedding space per table, many predictors on top of it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Data = Annotated[str, typer.Option("--data", help="CSV or Parquet file.")]
+Model = Annotated[
+    Path, typer.Option("--model", help="Folder of a predictor, or what `fit` wrote to.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Same data, same seed: same bytes.")]
+
+
+def console() -> Any:
+    """Where progress and summaries go: standard error, so that pipes stay clean."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@app.command()
+def fit(
+    data: Data,
+    target: Annotated[str, typer.Option("--target", help="Column to predict.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for space, predictor and report.")],
+    seed: Seed = 42,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="JSON file with settings of the run.")
+    ] = None,
+    features: Annotated[
+        str, typer.Option("--features", help="JSON file with engineered columns to try.")
+    ] = "",
+) -> None:
+    """Train a space and a predictor in one process.
+
+    Example: [bold]featrix fit --data examples/data/german_credit.csv --target class --out out/credit[/bold]
+    """
+    from featrix_core.progress import StepProgress
+    from featrix_core.steps.fitting import fit as fit_steps
+    from featrix_core.summary import comparison_table, seconds_table
+
+    settings = _step_config(read_settings(config)) if config else None
+    screen = console()
+    with StepProgress(screen) as progress:
+        metrics = fit_steps(
+            data, target, out, config=settings, features=features, seed=seed, on_step=progress.start
+        )
+    screen.print(seconds_table(metrics["seconds"]))
+    screen.print(comparison_table(target, metrics, metrics["baselines"]))
+    for part in ("report.html", "predictor", "space", "metrics.json"):
+        screen.print(f"{part:>14}  {out / part}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def predict(
+    model: Model,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="File to write, .parquet or .jsonl.")],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the signed importance of every column.")
+    ] = False,
+) -> None:
+    """Score a table: one output row per input row, in the same order.
+
+    Example: [bold]featrix predict --model out/credit --data new.csv --out scores.parquet[/bold]
+    """
+    from featrix_core.steps.score_step import check_ending, write_scores
+
+    check_ending(out)
+    predictor = _load_predictor(model)
+    screen = console()
+    with screen.status("scoring"):
+        rows = write_scores(predictor, data, out, explain)
+    for notice in predictor.scoring_notices(data):
+        screen.print(f"[yellow]{notice.message}[/yellow]")
+    screen.print(f"{rows} rows → {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def embed(
+    model: Annotated[Path, typer.Option("--model", help="Folder of a space or a predictor.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+) -> None:
+    """Write the row embeddings of a table.
+
+    Example: [bold]featrix embed --model out/credit --data new.csv --out vectors.parquet[/bold]
+    """
+    from featrix_core.steps.embed_step import write_embeddings
+
+    rows, width = write_embeddings(model, data, out)
+    console().print(f"{rows} rows × {width} → {out}", highlight=False, soft_wrap=True)
+
+
+@app.command("lineage")
+def show_lineage(
+    model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
+    workdir: Annotated[
+        Path | None, typer.Option("--workdir", help="Work folder of the run (embedded registry).")
+    ] = None,
+) -> None:
+    """Show where a registered model comes from and what was made with it.
+
+    Example: [bold]featrix lineage featrix-class@champion --workdir out/demo[/bold]
+    """
+    from featrix_core.registry.lineage import lineage
+    from featrix_core.registry.store import Registry
+
+    print(lineage(Registry(workdir=workdir), model).tree())  # noqa: T201 (the command's answer)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="Registered name of a predictor.")],
+    workdir: Annotated[
+        Path | None, typer.Option("--workdir", help="Work folder of the run (embedded registry).")
+    ] = None,
+) -> None:
+    """Put the previous champion back.
+
+    Example: [bold]featrix rollback featrix-class --workdir out/demo[/bold]
+    """
+    from featrix_core.registry.promotion import rollback as roll
+    from featrix_core.registry.store import Registry
+
+    for alias, ref in sorted(roll(Registry(workdir=workdir), name).items()):
+        print(f"{alias}: {ref.name} version {ref.version}")  # noqa: T201 (the command's answer)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A JSON object from a file."""
+    import json
+
+    if not path.is_file():
+        raise FeatrixUserError(
+            "There is no configuration file", value=str(path), remedy="Give a path that exists"
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FeatrixUserError(
+            f"The configuration file is not JSON: {error}", value=str(path)
+        ) from error
+    if not isinstance(found, dict):
+        raise FeatrixUserError("The configuration file must hold an object", value=str(path))
+    return found
+
+
+def _step_config(values: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    from featrix_core.steps.config import StepConfig
+
+    try:
+        return StepConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise FeatrixUserError(
+            f"The settings are wrong at {where!r}: {first['msg']}",
+            remedy=f"Known settings are {', '.join(StepConfig.model_fields)}",
+        ) from error
+
+
+def _load_predictor(model: Path) -> Any:
+    from featrix_core.single_predictor import SinglePredictor
+
+    inner = model / "predictor"
+    return SinglePredictor.load(inner if inner.is_dir() else model)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: a user's mistake ends with status 2 and one sentence, anything else with 1."""
+    try:
+        app(arguments)
+    except FeatrixUserError as error:
+        print(f"featrix: {error}", file=sys.stderr)  # noqa: T201 (the command's answer)
+        raise SystemExit(2) from None
+    except FeatrixError as error:
+        print(f"featrix: {error}", file=sys.stderr)  # noqa: T201 (the command's answer)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

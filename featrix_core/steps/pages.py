@@ -1,0 +1,320 @@
+"""From step results to report sections (OPS-2, VIEW-2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featrix_core.embedding_space import TIMELINE, EmbeddingSpace, short_vectors
+from featrix_core.files import read_json
+from featrix_core.report.content import (
+    ABMetric,
+    Classification,
+    ColumnEntry,
+    Comparison,
+    Coverage,
+    Curve,
+    ExplainedRow,
+    Extension,
+    Finding,
+    GlobalImportance,
+    Importance,
+    JoinReport,
+    KeyFigure,
+    Lineage,
+    LineageEdge,
+    LineageNode,
+    ModelFigures,
+    MutualInformation,
+    Regression,
+    Reliability,
+    ReportContent,
+    RowEffect,
+    Sphere,
+    TargetReport,
+    ThresholdCurve,
+    Timeline,
+)
+from featrix_core.report.from_schema import columns_from_schema
+from featrix_core.report.html import render_step_page
+from featrix_core.steps.data_step import DataSet, load_dataset
+from featrix_core.steps.extend_step import EXTENSION
+from featrix_core.steps.figures import figures
+from featrix_core.steps.join_step import REPORT
+from featrix_core.steps.predictor_step import EVALUATION
+from featrix_core.steps.register_step import REGISTRATION
+from featrix_core.tables.schema import Notice
+
+SPHERE_ROWS = 1500
+NAMES = {
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+    "r2": "R²",
+    "rmse": "RMSE",
+}
+
+
+def data_sections(data: DataSet) -> dict[str, Any]:
+    """Columns, notices and row counts."""
+    summary = data.summary
+    notices = [*data.schema.notices, *(Notice.model_validate(n) for n in summary["notices"])]
+    return {
+        "columns": columns_from_schema(data.schema),
+        "notices": tuple(notices),
+        "key_figures": (
+            KeyFigure(name="rows", value=float(summary["rows"])),
+            KeyFigure(name="hold-out rows", value=float(summary["holdout_rows"])),
+            KeyFigure(name="columns in the space", value=float(summary["columns_kept"])),
+            KeyFigure(name="columns kept out", value=float(summary["columns_dropped"])),
+        ),
+    }
+
+
+def join_sections(folder: Path) -> dict[str, Any]:
+    """The verdict on every join; nothing where none was declared."""
+    if not (folder / REPORT).is_file():
+        return {}
+    joins = []
+    for join in read_json(folder / REPORT)["joins"]:
+        joins.append(
+            JoinReport(
+                left=join["left"],
+                right=join["right"],
+                keys=tuple(f"{k['left']} → {k['right']}" for k in join["keys"]),
+                verdict=join["verdict"],
+                coverage=join["coverage"],
+                declared_cardinality=join["declared"],
+                observed_cardinality=join["measured"],
+                findings=tuple(
+                    Finding(
+                        level=f["level"] if f["level"] in ("warning", "error") else "ok",
+                        message=f["message"],
+                        remedy=f["remedy"],
+                    )
+                    for f in join["findings"]
+                ),
+            )
+        )
+    return {"joins": tuple(joins)}
+
+
+def timeline_section(folder: Path, note: str = "") -> Timeline | None:
+    """Training curves of a bundle."""
+    path = folder / TIMELINE
+    if not path.is_file():
+        return None
+    entries = read_json(path)["timeline"]
+    best = min(entries, key=lambda e: e["validation_loss"], default=None)
+    return Timeline.from_entries(entries, best_epoch=best and best["epoch"], note=note)
+
+
+def space_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict[str, Any]:
+    """Curves, mutual information, the sphere of hold-out rows, and what an extension did."""
+    space = EmbeddingSpace.load(folder)
+    bits = space.mutual_information_matrix()
+    sections: dict[str, Any] = {
+        "timeline": timeline_section(folder, "the space"),
+        "mutual_information": MutualInformation(
+            names=space.column_names, bits=tuple(tuple(row) for row in bits.tolist())
+        ),
+        "key_figures": tuple(
+            KeyFigure(name=name.replace("_", " "), value=float(value))
+            for name, value in figures(folder)["metrics"].items()
+        ),
+    }
+    if data is not None:
+        sections["sphere"] = _sphere(space, data, colour)
+    if (folder / EXTENSION).is_file():
+        extension = read_json(folder / EXTENSION)
+        if extension["new_columns"]:
+            sections["extension"] = _extension(extension)
+    return sections
+
+
+def _sphere(space: EmbeddingSpace, data: DataSet, colour: str) -> Sphere:
+    table = data.holdout
+    rows = np.sort(np.random.default_rng(space.seed).permutation(table.n_rows)[:SPHERE_ROWS])
+    sample = table.take(rows)
+    points = short_vectors(space.encode(sample))
+    frame = sample.to_pandas()
+    shown = [c for c in space.schema.names if c in frame.columns][:6]
+    cells = frame[shown].astype(str)
+    hover = [
+        "\n".join(f"{c}: {v}" for c, v in zip(shown, row, strict=True)) for row in cells.values
+    ]
+    target = next((t for t in data.targets if t.name == colour), data.targets[0])
+    numeric = target.kind == "scalar"
+    values: dict[str, Any] = {"labels": tuple(frame[target.name].astype(str))}
+    if numeric:
+        numbers = [float(v) for v in frame[target.name].astype(float)]
+        values = {"values": tuple(None if np.isnan(v) else v for v in numbers)}
+    return Sphere(
+        points=tuple(tuple(p) for p in np.round(points, 4).tolist()),
+        colour_name=target.name,
+        hover=tuple(hover),
+        n_rows=table.n_rows,
+        **values,
+    )
+
+
+def _extension(document: dict[str, Any]) -> Extension:
+    kept = "kept: it lowers the error on development rows"
+    left = "not kept: it does not lower the error on development rows"
+    return Extension(
+        metrics=tuple(
+            ABMetric(
+                metric=NAMES.get(m["metric"], m["metric"]),
+                before=m["before"],
+                after=m["after"],
+                difference=m["difference"],
+                interval=tuple(m["interval"]),
+                verdict=m["verdict"],
+                target=m["target"],
+            )
+            for m in document["metrics"]
+        ),
+        new_columns=tuple(
+            ColumnEntry(name=c["name"], type=c["type"], evidence=c["evidence"])
+            for c in document["new_columns"]
+        ),
+        note="A linear probe on frozen embeddings, measured on the hold-out. The extension was "
+        + (kept if document["accepted"] else left)
+        + ".",
+    )
+
+
+def target_section(folder: Path) -> TargetReport:
+    """Everything about one predictor."""
+    found = read_json(folder / EVALUATION)
+    ours = ModelFigures(name="featrix", metrics=found["metrics"], ours=True)
+    peers = tuple(ModelFigures(name=k, metrics=m) for k, m in sorted(found["baselines"].items()))
+    shown = ("roc_auc", "log_loss", "ece", "r2", "rmse", "coverage")
+    keys = tuple(
+        KeyFigure(
+            name=NAMES.get(name, name),
+            value=found["metrics"][name],
+            interval=tuple(found["interval"]) if name == "roc_auc" else None,
+        )
+        for name in shown
+        if name in found["metrics"]
+    )
+    return TargetReport(
+        target=found["target"],
+        kind=found["kind"],
+        key_figures=keys,
+        comparison=Comparison(models=(ours, *peers), note="the same hold-out rows for all"),
+        classification=_classification(found) if "curves" in found else None,
+        regression=_regression(found) if "actual" in found else None,
+        importance=_importance(found),
+        timeline=timeline_section(folder, "first member of the predictor's bag"),
+    )
+
+
+def _classification(found: dict[str, Any]) -> Classification:
+    curves = found["curves"]
+    report = found["calibration"]["report"]
+    reliability = [("hold-out, calibrated", found["reliability"], found["metrics"].get("ece"))]
+    if report:
+        before = ("out of fold, before calibration", report["reliability_before"])
+        reliability.insert(0, (*before, report["before"].get("ece")))
+    threshold = found.get("threshold")
+    return Classification(
+        classes=tuple(found["classes"]),
+        roc=tuple(
+            Curve(label=name, x=tuple(c["roc"]["fpr"]), y=tuple(c["roc"]["tpr"]))
+            for name, c in curves.items()
+        ),
+        precision_recall=tuple(
+            Curve(label=name, x=tuple(c["recall"]), y=tuple(c["precision"]))
+            for name, c in curves.items()
+        ),
+        base_rate=next(iter(curves.values()))["base_rate"] if len(curves) == 1 else None,
+        confusion=tuple(tuple(row) for row in found["confusion"]["matrix"]),
+        reliability=tuple(
+            Reliability(
+                label=label,
+                predicted=tuple(b["predicted"] for b in bins),
+                observed=tuple(b["observed"] for b in bins),
+                counts=tuple(b["count"] for b in bins),
+                ece=ece,
+            )
+            for label, bins, ece in reliability
+        ),
+        thresholds=threshold
+        and ThresholdCurve(
+            thresholds=tuple(threshold["cuts"]),
+            metrics={"F1": tuple(threshold["f1"])},
+            chosen=threshold["chosen"],
+        ),
+    )
+
+
+def _regression(found: dict[str, Any]) -> Regression:
+    coverage = found["metrics"].get("coverage")
+    return Regression(
+        actual=tuple(found["actual"]),
+        predicted=tuple(found["predicted"]),
+        coverage=()
+        if coverage is None
+        else (Coverage(nominal=0.9, observed=coverage, mean_width=found["interval_width"]),),
+    )
+
+
+def _importance(found: dict[str, Any]) -> Importance:
+    what = f"the probability of {found['classes'][-1]!r}" if found["kind"] == "binary" else ""
+    return Importance(
+        overall=tuple(GlobalImportance(**entry) for entry in found["importance"]["overall"]),
+        rows=tuple(
+            ExplainedRow(
+                title=f"Predicted: {row['prediction']}",
+                effects=tuple(RowEffect(**effect) for effect in row["effects"]),
+            )
+            for row in found["importance"]["examples"]
+        ),
+        effect_on=what or "the prediction",
+    )
+
+
+def lineage_section(folder: Path) -> Lineage | None:
+    """Where the registered predictor comes from."""
+    path = folder / REGISTRATION
+    if not path.is_file():
+        return None
+    from featrix_core.registry.lineage import LineageGraph
+
+    graph = LineageGraph.model_validate(read_json(path)["lineage"])
+    return Lineage(
+        nodes=tuple(
+            LineageNode(id=n.id, label=n.label, kind=n.kind, detail=n.summary) for n in graph.nodes
+        ),
+        edges=tuple(LineageEdge(source=e.source, target=e.target) for e in graph.edges),
+    )
+
+
+def step_page(kind: str, folder: Path) -> str:
+    """HTML of one step's result for the Kubeflow UI; `kind` is the step's name."""
+    folder = Path(folder)
+    sections: dict[str, Any] = {}
+    if kind == "ingest":
+        sections = data_sections(load_dataset(folder))
+    elif kind == "join_validate":
+        sections = join_sections(folder)
+    elif kind in ("train_space", "extend_space"):
+        sections = space_sections(folder, None)
+    elif kind == "calibrate":
+        sections = {"targets": (target_section(folder),)}
+    elif kind == "train_predictor":
+        sections = {"timeline": timeline_section(folder)}
+    elif kind == "register":
+        sections = {"lineage": lineage_section(folder)}
+    sections.setdefault(
+        "key_figures",
+        tuple(
+            KeyFigure(name=name.replace("_", " "), value=float(value))
+            for name, value in figures(folder)["metrics"].items()
+        ),
+    )
+    return render_step_page(ReportContent(title=kind.replace("_", " "), **sections))

@@ -1,0 +1,64 @@
+"""Steps train-predictor and calibrate: a predictor, its calibration, and its figures on the hold-out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featrix_core.embedding_space import EmbeddingSpace, OnProgress
+from featrix_core.files import write_json
+from featrix_core.single_predictor import SinglePredictor
+from featrix_core.steps.config import StepConfig
+from featrix_core.steps.data_step import load_dataset
+from featrix_core.steps.evaluation import evaluate
+from featrix_core.steps.figures import write_figures
+
+EVALUATION = "evaluation.json"
+
+
+def train_predictor(
+    space: Path,
+    dataset: Path,
+    target: str,
+    out: Path,
+    *,
+    seed: int = 42,
+    config: StepConfig | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Train a predictor for one target on the development rows and write its bundle, not yet calibrated."""
+    config = config or StepConfig()
+    data = load_dataset(Path(dataset))
+    predictor = SinglePredictor(
+        EmbeddingSpace.load(space),
+        name=target,
+        seed=seed,
+        fine_tune=config.fine_tune,
+        cost_false_positive=config.cost_false_positive,
+        cost_false_negative=config.cost_false_negative,
+    )
+    predictor.prep_for_training(data.development, target, data.target(target).kind)
+    predictor.train(calibrate=False, on_progress=on_progress)
+    predictor.save(out)
+    plan = predictor.training_info["plan"]
+    figures = {
+        "rows": predictor.training_info["rows"],
+        "bag_members": len(predictor.members),
+        "hidden_layers": predictor.training_info["hidden_layers"],
+        "fine_tuned": float(plan["fine_tune"]),
+    }
+    return write_figures(Path(out), figures)
+
+
+def calibrate(predictor: Path, dataset: Path, out: Path) -> dict[str, Any]:
+    """Calibrate on held-out development rows, measure on the hold-out, beside two baselines.
+
+    Writes the calibrated bundle and `evaluation.json`.
+    """
+    data = load_dataset(Path(dataset))
+    model = SinglePredictor.load(predictor)
+    model.calibrate()
+    result = evaluate(model, data)
+    model.save(out)
+    write_json(Path(out) / EVALUATION, result)
+    return write_figures(Path(out), result["metrics"], result["roc"], result["confusion"])

@@ -1,0 +1,62 @@
+"""Step batch-score: one output row per input row, in the same order (OPS-6)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from featrix_core.errors import FeatrixUserError
+from featrix_core.files import atomic_file, write_json
+from featrix_core.predictor.response import to_arrow
+from featrix_core.single_predictor import SinglePredictor
+from featrix_core.steps.figures import write_figures
+from featrix_core.tables.reading import read_table
+
+ENDINGS = (".parquet", ".jsonl")
+
+
+def check_ending(out: Path) -> None:
+    """Refuse an output whose ending says no format, before any work is done."""
+    if out.suffix not in ENDINGS:
+        raise FeatrixUserError(
+            "The ending of the output names no format that can be written",
+            value=str(out),
+            remedy=f"Use one of {', '.join(ENDINGS)}",
+        )
+
+
+def write_scores(model: SinglePredictor, data: str, out: Path, explain: bool = False) -> int:
+    """Score a table into `.parquet` (a row per row) or `.jsonl` (a response per line); rows written."""
+    check_ending(out)
+    table = read_table(data)
+    if out.suffix == ".jsonl":
+        lines = model.predict(table, explain=explain)
+        with atomic_file(out) as aside, aside.open("w", encoding="utf-8") as handle:
+            handle.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    else:
+        frame = model.predict_frame(table, explain=explain)
+        with atomic_file(out) as aside:
+            pq.write_table(to_arrow(frame), aside)
+    return table.n_rows
+
+
+def batch_score(
+    predictor: str | Path, data: str, out: Path, *, explain: bool = False
+) -> dict[str, Any]:
+    """Score a table with a saved predictor, or one of the registry (`models:/NAME@ALIAS`)."""
+    out = Path(out)
+    check_ending(out)
+    folder = Path(predictor)
+    if str(predictor).startswith("models:/"):
+        from featrix_core.registry.store import Registry
+
+        registry = Registry()
+        folder = registry.fetch_bundle(registry.resolve(str(predictor)), out.parent / "model")
+    model = SinglePredictor.load(folder)
+    rows = write_scores(model, data, out, explain)
+    notices = model.scoring_notices(data)
+    write_json(out.parent / "notices.json", [n.model_dump(mode="json") for n in notices])
+    return write_figures(out.parent, {"rows": rows, "notices": len(notices)})
