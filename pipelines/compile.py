@@ -6,10 +6,12 @@ from pathlib import Path
 
 from kfp import compiler
 
+from featrix_core.files import atomic_file
 from pipelines.score import score
 from pipelines.train import train
 
 COMPILED = Path(__file__).parent / "compiled"
+HEADER = "# Compiled by `make pipelines` from pipelines/*.py; the parameters: pipelines/README.md\n"
 DAGS = {"train": train, "score": score}
 
 
@@ -19,7 +21,11 @@ def compile_all(folder: Path = COMPILED) -> list[Path]:
     written = []
     for name, dag in sorted(DAGS.items()):
         path = folder / f"{name}.yaml"
-        compiler.Compiler().compile(dag, str(path))
+        with atomic_file(path) as aside:
+            compiler.Compiler().compile(dag, str(aside))
+            # kfp's own header prints nested defaults in an order that changes from run to run.
+            body = [x for x in aside.read_text("utf-8").splitlines(True) if not x.startswith("#")]
+            aside.write_text(HEADER + "".join(body), "utf-8")
         written.append(path)
     return written
 

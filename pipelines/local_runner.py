@@ -6,12 +6,11 @@ See `docs/decisions/0001-kfp-style.md` for what was found out about it.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from kfp import dsl, local
 from kfp.local import pipeline_orchestrator, status
 from kfp.local.orchestrator import task_executor
 from kfp.pipeline_spec import pipeline_spec_pb2
+
+from pipelines.children import ended_with_the_run, own_interpreter
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ def run_dag(
         log: file that receives everything that kfp and the steps print.
         started: called before a step, with its name and its place in the loop.
         finished: called after a step that ended well.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted or told to end; so were its steps.
     """
     unknown = set(arguments) - set(dag.pipeline_spec.root.input_definitions.parameters)
     if unknown:
@@ -60,34 +64,38 @@ def run_dag(
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(root),
-        raise_on_error=False,
+        raise_on_error=True,
         enable_caching=True,
         cache_root=str(cache),
     )
     terminal = sys.stdout
-    failed = False
+    raised: list[Exception] = []
+
+    def tell(call: Callable[..., None], *what: Any) -> None:
+        # kfp swallows exceptions inside of a loop; the caller's own must not be lost.
+        try:
+            with contextlib.redirect_stdout(terminal):
+                call(*what)
+        except Exception as error:
+            raised.append(error)
+            raise
 
     def observed(**task: Any) -> tuple[dict[str, Any], status.Status]:
-        nonlocal failed
         step, iteration = _place(task["task_name"], task["pipeline_resource_name"])
         sys.stdout.flush()
-        with contextlib.redirect_stdout(terminal):
-            started(step, iteration)
+        tell(started, step, iteration)
         begin = time.perf_counter()
         outputs, ended = execute(**task)
         seconds = time.perf_counter() - begin
-        if ended is not status.Status.SUCCESS:
-            failed = True
-            return outputs, ended
-        paths = {
-            name: Path(value.path)
-            for name, value in outputs.items()
-            if isinstance(value, dsl.Artifact)
-        }
-        here = root / task["pipeline_resource_name"]
-        reused = bool(paths) and not any(path.is_relative_to(here) for path in paths.values())
-        with contextlib.redirect_stdout(terminal):
-            finished(Finished(step, iteration, seconds, reused, paths))
+        if ended is status.Status.SUCCESS:
+            paths = {
+                name: Path(value.path)
+                for name, value in outputs.items()
+                if isinstance(value, dsl.Artifact)
+            }
+            here = root / task["pipeline_resource_name"]
+            reused = bool(paths) and not any(path.is_relative_to(here) for path in paths.values())
+            tell(finished, Finished(step, iteration, seconds, reused, paths))
         return outputs, ended
 
     execute = task_executor.execute_single_task
@@ -95,15 +103,20 @@ def run_dag(
     try:
         with (
             log.open("w", encoding="utf-8", buffering=1) as stream,
-            _own_interpreter(),
+            own_interpreter(),
+            ended_with_the_run(),
             contextlib.redirect_stdout(stream),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")
             pipeline_orchestrator.run_local_pipeline(_one_machine(dag.pipeline_spec), arguments)
+    except RuntimeError:
+        if raised:
+            raise raised[0] from None
+        return False
     finally:
         task_executor.execute_single_task = execute
-    return not failed
+    return True
 
 
 def _one_machine(spec: Any) -> Any:
@@ -121,31 +134,3 @@ def _one_machine(spec: Any) -> Any:
 def _place(task_name: str, resource_name: str) -> tuple[str, int | None]:
     inside = re.search(r"-iteration-(\d+)$", resource_name)
     return task_name.replace("-", "_"), int(inside.group(1)) if inside else None
-
-
-@contextlib.contextmanager
-def _own_interpreter() -> Iterator[None]:
-    """Let the steps' `python3` be this interpreter, by way of the PATH.
-
-    kfp would put `sys.executable` in place of the word wherever a command holds it: unquoted, so
-    that a blank in the path breaks the command, and inside of arguments, so that a data path with
-    `python3` in it is changed. Safe-path mode keeps a package of the same name as one of ours in
-    the current directory from being imported instead.
-    """
-    executable = sys.executable
-    folder = Path(executable).parent
-    wanted = {"PYTHONSAFEPATH": "1"}
-    if (folder / "python3").exists():
-        wanted["PATH"] = os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])
-        sys.executable = "python3"
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        sys.executable = executable
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

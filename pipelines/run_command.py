@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from featrix_core.errors import FeatrixUserError
-from featrix_core.files import canonical_json, read_json
+from featrix_core.files import canonical_json, read_json, replace_path
 from featrix_core.steps.config import StepConfig
 from featrix_core.summary import comparison_table, seconds_table
 
@@ -90,17 +90,23 @@ def run_train_pipeline(
         )
         verdict = "champion" if registration["promoted"] else "not promoted"
         reference = registration["predictor"]
+        home = workdir / target
+        replace_path(predictor, home / "predictor")
+        replace_path(result.output("report", "page", target), home / "report.html")
+        scores = result.output("batch_score", "scores", target) / "scores.parquet"
+        replace_path(scores, home / "scores.parquet")
         paths = {
-            "report": result.output("report", "page", target),
-            "predictor": predictor,
-            "scored file": result.output("batch_score", "scores", target) / "scores.parquet",
+            "report": home / "report.html",
+            "predictor": home / "predictor",
+            "scored rows": home / "scores.parquet",
             "registered as": f"{reference['name']} version {reference['version']} ({verdict})",
         }
         for label, value in paths.items():
             console.print(f"{label:>14}  {value}", highlight=False, soft_wrap=True)
-    extension = read_json(result.output("extend_space", "extended") / "extension.json")
-    _say_extension(extension, console)
-    console.print(f"{'space':>14}  {result.output('extend_space', 'extended')}", soft_wrap=True)
+    space = result.output("extend_space", "extended")
+    _say_extension(read_json(space / "extension.json"), console)
+    replace_path(space, workdir / "space")
+    console.print(f"{'space':>14}  {workdir / 'space'}", highlight=False, soft_wrap=True)
 
 
 def _say_extension(extension: dict[str, Any], console: Console) -> None:

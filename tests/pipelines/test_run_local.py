@@ -4,7 +4,10 @@ kfp reads the components' annotations as types, so they are not postponed in thi
 """
 
 import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +177,66 @@ def test_an_unknown_parameter_is_refused(tmp_path: Path, german_credit: Path) ->
     arguments = {"data": str(german_credit), "targets": ["class"], "sead": 1}
     with pytest.raises(TypeError, match="sead"):
         run_local.run_train(arguments, tmp_path / "out")
+
+
+@dsl.component(**PLAIN)
+def linger(data: str, data_version: str, table: dsl.Output[dsl.Dataset]) -> None:
+    """Say which process this is, and stay."""
+    import os
+    import time
+    from pathlib import Path
+
+    Path(data).write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+@dsl.pipeline(name="lingering")
+def lingering(data: str, targets: list[str], data_version: str = "") -> None:
+    """A step that would stay for a minute, inside of the loop."""
+    with dsl.ParallelFor(items=targets):
+        linger(data=data, data_version=data_version)
+
+
+def ended(pid: int) -> bool:
+    """Gone, or waiting for init to take note of its end, within five seconds."""
+    state = Path(f"/proc/{pid}/stat")
+    for _ in range(100):
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_the_step_too(workdir: Path, number: signal.Signals) -> None:
+    mark = workdir / "data.csv"
+    before = signal.getsignal(number)
+
+    def interrupt() -> None:
+        while not mark.read_text().isdigit():
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    watcher = threading.Thread(target=interrupt)
+    begin = time.monotonic()
+    mark.write_text("")
+    watcher.start()
+    with pytest.raises(KeyboardInterrupt):
+        arguments = {"data": str(mark), "targets": ["a"]}
+        run_local._run(lingering, arguments, workdir, ["a"], None, None)
+    watcher.join()
+    assert time.monotonic() - begin < 30
+    assert ended(int(mark.read_text()))
+    assert signal.getsignal(number) is before
+
+
+def test_an_exception_of_the_caller_is_not_lost(workdir: Path) -> None:
+    def on_step(end: StepRun) -> None:
+        if end.step == "fit":
+            raise LookupError("nowhere to show it")
+
+    with pytest.raises(LookupError, match="nowhere to show it"):
+        run(workdir, "a", on_step=on_step)
