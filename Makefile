@@ -58,7 +58,7 @@ bench-quick: setup ## five-fold German credit against logistic regression, Light
 	@$(BIN)/python -m benchmarks.quick
 
 bench-adult: setup ## `featrix fit` on Adult (48,842 rows): time, memory, figures
-	@$(BIN)/python -m benchmarks.adult
+	@$(BIN)/python -m benchmarks.adult --data-dir "$(DATA_DIR)"
 
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

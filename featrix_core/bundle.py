@@ -1,7 +1,9 @@
 """Saved state: a directory of safetensors and JSON with a sha256 manifest; no pickle, relocatable.
 
 `manifest.json` lists every file with its digest and carries a format version and a kind; its own digest
-stands in `manifest.sha256`. A byte changed in any of the files is found on loading.
+stands in `manifest.sha256`. What a step lays beside these files (figures, evaluation) is no part of the
+bundle's identity and is sealed apart, in `beside.json` and `beside.sha256`. A byte changed in any of the
+files is found on loading.
 """
 
 from __future__ import annotations
@@ -17,13 +19,27 @@ from featrix_core.files import atomic_directory, read_json, sha256_of, write_jso
 FORMAT = 1
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
+BESIDE = "beside.json"
+BESIDE_SEAL = "beside.sha256"
 
 
 def _seal(folder: Path, kind: str) -> None:
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    digests = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
-    write_json(folder / MANIFEST, {"format": FORMAT, "kind": kind, "files": digests})
+    document = {"format": FORMAT, "kind": kind, "files": _digests(folder, set())}
+    write_json(folder / MANIFEST, document)
     write_text(folder / SEAL, sha256_of(folder / MANIFEST) + "\n")
+
+
+def _digests(folder: Path, without: set[str]) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    named = {p.relative_to(folder).as_posix(): p for p in files}
+    return {name: sha256_of(file) for name, file in named.items() if name not in without}
+
+
+def seal_beside(path: Path) -> None:
+    """Seal the files that a step has laid beside a bundle's own; loading checks them as well."""
+    own = {MANIFEST, SEAL, BESIDE, BESIDE_SEAL, *_manifest(path)["files"]}
+    write_json(path / BESIDE, {"files": _digests(path, own)})
+    write_text(path / BESIDE_SEAL, sha256_of(path / BESIDE) + "\n")
 
 
 @contextmanager
@@ -49,22 +65,27 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise BundleError(
             f"There is no bundle at {path}", remedy="Give the folder that `save` or `fit` wrote"
         )
-    for name in (MANIFEST, SEAL):
+    return _sealed(path, MANIFEST, SEAL)
+
+
+def _sealed(path: Path, document: str, seal: str) -> dict[str, Any]:
+    """A document of the bundle, after comparing it with its seal."""
+    for name in (document, seal):
         if not (path / name).is_file():
             raise BundleError(
                 f"{path} is not a complete bundle: {name} is missing",
-                remedy="Save it again, or copy the whole folder",
+                remedy="Give the folder that `save` or `fit` wrote, and the whole of it",
             )
     damaged = BundleError(
-        f"The bundle at {path} is damaged: {MANIFEST} is not the one that was sealed",
+        f"The bundle at {path} is damaged: {document} is not the one that was sealed",
         remedy="Restore the folder from a copy or train again",
     )
-    if (path / SEAL).read_bytes() != (sha256_of(path / MANIFEST) + "\n").encode():
+    if (path / seal).read_bytes() != (sha256_of(path / document) + "\n").encode():
         raise damaged
-    manifest = read_json(path / MANIFEST)
-    if not isinstance(manifest, dict):
+    found = read_json(path / document)
+    if not isinstance(found, dict):
         raise damaged
-    return manifest
+    return found
 
 
 def verify_bundle(path: Path, kind: str) -> None:
@@ -84,7 +105,10 @@ def verify_bundle(path: Path, kind: str) -> None:
             f"{path} holds a {manifest.get('kind')}, not a {kind}",
             remedy=f"Give the folder of a {kind}",
         )
-    for name, digest in sorted(manifest["files"].items()):
+    digests = dict(manifest["files"])
+    if (path / BESIDE).exists() or (path / BESIDE_SEAL).exists():
+        digests |= _sealed(path, BESIDE, BESIDE_SEAL)["files"]
+    for name, digest in sorted(digests.items()):
         file = path / name
         if not file.is_file():
             raise BundleError(
@@ -102,6 +126,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     from safetensors.torch import save_file
 
     save_file({k: tensors[k].detach().cpu().contiguous().clone() for k in sorted(tensors)}, path)
+    path.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.files import read_json, write_json, write_text
 from featrix_core.input_data_set import FeatrixInputDataSet, TableLike, as_table
+from featrix_core.space.axes import turn_axes
 from featrix_core.space.extension import copy_weights, extended_pairs, only_new_columns
 from featrix_core.space.information import mutual_information_matrix
 from featrix_core.space.model import SpaceConfig, SpaceModel
@@ -42,6 +43,8 @@ from featrix_core.version import VERSION
 
 KIND = "space"
 TIMELINE = "training_timeline.json"
+AXES_ROWS = 10_000
+"""Rows that the axes of the row embedding are aligned to."""
 EXTENSION_RATE = 0.5
 """Peak learning rate of an extension's joint phase, as a share of the plan's."""
 
@@ -87,12 +90,10 @@ class EmbeddingSpace:
         self._fresh: dict[str, torch.Tensor] | None = None
         table = as_table(train_data)
         if schema is None:
-            ignored = (
-                train_data.schema()
-                if isinstance(train_data, FeatrixInputDataSet)
-                else build_schema(table)
-            )
-            schema = ignored
+            if isinstance(train_data, FeatrixInputDataSet):  # noqa: SIM108 (mypy narrows blocks only)
+                schema = train_data.schema()
+            else:
+                schema = build_schema(table)
         tokenizer = Tokenizer.fit(schema, typed_columns(table, schema))
         self._set_rows(table, None if val_data is None else as_table(val_data), tokenizer)
         config = plan_shape(len(tokenizer.names), table.n_rows)
@@ -183,6 +184,8 @@ class EmbeddingSpace:
         self.timeline = timeline.document()
         if path is not None:
             timeline.write(path)
+        rows_NM, _ = self._model.encode_rows(self._train_rows.rows(slice(0, AXES_ROWS)))
+        turn_axes(self._model, rows_NM)
         bits = mutual_information_matrix(self._model, self._validation_rows)
         self.information_bits = bits.numpy()
         self._record(plan, result.best_loss, result.best_epoch, result.updates)

@@ -72,3 +72,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             aside.replace(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def replace_path(source: Path, target: Path) -> None:
+    """Copy a file or folder to `target`; an older one is replaced at once or not at all."""
+    if source.is_dir():
+        with atomic_directory(target) as aside:
+            shutil.copytree(source, aside, dirs_exist_ok=True)
+    else:
+        with atomic_file(target) as aside:
+            shutil.copyfile(source, aside)

@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from featrix_core.bundle import seal_beside
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.features.suggest import suggest_features
@@ -52,7 +53,12 @@ def _probe(target: TargetSchema, folds: Any) -> Any:
     if target.kind == "scalar":
         return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 12)))
     model = LogisticRegressionCV(
-        Cs=np.logspace(-4, 0, 5), cv=folds, scoring="neg_log_loss", max_iter=200
+        Cs=np.logspace(-4, 0, 5),
+        cv=folds,
+        scoring="neg_log_loss",
+        max_iter=200,
+        l1_ratios=(0.0,),
+        use_legacy_attributes=False,
     )
     return make_pipeline(StandardScaler(), model)
 
@@ -167,7 +173,9 @@ def extend_space(
     if engineer is None:
         before.save(out)
         write_json(Path(out) / EXTENSION, {"new_columns": [], "accepted": False, "metrics": []})
-        return write_figures(Path(out), space_figures(before))
+        document = write_figures(Path(out), space_figures(before))
+        seal_beside(Path(out))
+        return document
     names = [t.name for t in data.targets]
     frame = engineer.fit_transform(development.drop(names).to_pandas())
     enriched = Table(pa.Table.from_pandas(frame, preserve_index=False), development.source)
@@ -200,4 +208,7 @@ def extend_space(
         },
     )
     figures = {f"{m['metric']}_change_{m['target']}": m["difference"] for m in metrics}
-    return write_figures(Path(out), {**space_figures(chosen), **figures, "accepted": accepted})
+    figures |= {**space_figures(chosen), "accepted": float(accepted)}
+    document = write_figures(Path(out), figures)
+    seal_beside(Path(out))
+    return document

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from featrix_core.bundle import seal_beside
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.files import write_json
 from featrix_core.single_predictor import SinglePredictor
@@ -47,7 +48,9 @@ def train_predictor(
         "hidden_layers": predictor.training_info["hidden_layers"],
         "fine_tuned": float(plan["fine_tune"]),
     }
-    return write_figures(Path(out), figures)
+    document = write_figures(Path(out), figures)
+    seal_beside(Path(out))
+    return document
 
 
 def calibrate(predictor: Path, dataset: Path, out: Path) -> dict[str, Any]:
@@ -61,4 +64,6 @@ def calibrate(predictor: Path, dataset: Path, out: Path) -> dict[str, Any]:
     result = evaluate(model, data)
     model.save(out)
     write_json(Path(out) / EVALUATION, result)
-    return write_figures(Path(out), result["metrics"], result["roc"], result["confusion"])
+    document = write_figures(Path(out), result["metrics"], result["roc"], result["confusion"])
+    seal_beside(Path(out))
+    return document

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from featrix_core.bundle import seal_beside
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.steps.config import StepConfig
 from featrix_core.steps.data_step import load_dataset
@@ -36,4 +37,6 @@ def train_space(
     space = EmbeddingSpace(data.development, name=name, seed=seed, schema=data.schema)
     space.train(on_progress=on_progress)
     space.save(out)
-    return write_figures(Path(out), space_figures(space))
+    figures = write_figures(Path(out), space_figures(space))
+    seal_beside(Path(out))
+    return figures

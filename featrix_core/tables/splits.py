@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from featrix_core.tables.schema import Notice
 from featrix_core.tables.table import TypedColumn
@@ -114,6 +113,8 @@ def kfold(
     Without labels `n_rows` says how many rows there are. Raises ValueError as scikit-learn does,
     where there are fewer rows than folds.
     """
+    from sklearn.model_selection import KFold, StratifiedKFold  # a second that refusals need not wait
+
     if labels is None:
         if n_rows is None:
             raise ValueError("kfold needs labels or n_rows")
