@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from featrix_core.errors import FeatrixError, FeatrixUserError
+
+if TYPE_CHECKING:
+    from featrix_core.tables.schema import Notice
 
 app = typer.Typer(
     name="featrix",
@@ -51,10 +55,11 @@ def fit(
     Example: [bold]featrix fit --data examples/data/german_credit.csv --target class --out out/credit[/bold]
     """
     from featrix_core.progress import StepProgress
+    from featrix_core.steps.config import StepConfig
     from featrix_core.steps.fitting import fit as fit_steps
     from featrix_core.summary import comparison_table, seconds_table
 
-    settings = _step_config(read_settings(config)) if config else None
+    settings = StepConfig.from_settings(read_settings(config)) if config else None
     screen = console()
     with StepProgress(screen) as progress:
         metrics = fit_steps(
@@ -79,16 +84,25 @@ def predict(
 
     Example: [bold]featrix predict --model out/credit --data new.csv --out scores.parquet[/bold]
     """
-    from featrix_core.steps.score_step import check_ending, write_scores
+    from featrix_core.bundle import verify_bundle
+    from featrix_core.steps.outputs import SCORE_ENDINGS, check_output_file
+    from featrix_core.tables.reading import read_table
 
-    check_ending(out)
-    predictor = _load_predictor(model)
+    # What can be refused without torch is refused first: it costs a second or two.
+    check_output_file(out, SCORE_ENDINGS, data)
+    folder = _bundle(model, "predictor")
+    verify_bundle(folder, "predictor")
+    table = read_table(data)
     screen = console()
     with screen.status("scoring"):
-        rows = write_scores(predictor, data, out, explain)
-    for notice in predictor.scoring_notices(data):
-        screen.print(f"[yellow]{notice.message}[/yellow]")
-    screen.print(f"{rows} rows → {out}", highlight=False, soft_wrap=True)
+        from featrix_core.single_predictor import SinglePredictor
+        from featrix_core.steps.score_step import write_scores
+
+        predictor = SinglePredictor.load(folder)
+        write_scores(predictor, table, out, explain)
+        notices = predictor.scoring_notices(table)
+    _say_notices(screen, notices)
+    screen.print(f"{table.n_rows} rows → {out}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -101,10 +115,21 @@ def embed(
 
     Example: [bold]featrix embed --model out/credit --data new.csv --out vectors.parquet[/bold]
     """
-    from featrix_core.steps.embed_step import write_embeddings
+    from featrix_core.bundle import bundle_kind, verify_bundle
+    from featrix_core.steps.outputs import EMBEDDING_ENDINGS, check_output_file
+    from featrix_core.tables.reading import read_table
 
-    rows, width = write_embeddings(model, data, out)
-    console().print(f"{rows} rows × {width} → {out}", highlight=False, soft_wrap=True)
+    check_output_file(out, EMBEDDING_ENDINGS, data)
+    folder = _bundle(model, "space")
+    kind = bundle_kind(folder)
+    verify_bundle(folder, kind)
+    table = read_table(data)
+    screen = console()
+    with screen.status("encoding"):
+        from featrix_core.steps.embed_step import load_space, write_embeddings
+
+        rows, width = write_embeddings(load_space(folder, kind), table, out)
+    screen.print(f"{rows} rows × {width} → {out}", highlight=False, soft_wrap=True)
 
 
 @app.command("lineage")
@@ -154,34 +179,28 @@ def read_settings(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise FeatrixUserError(
-            f"The configuration file is not JSON: {error}", value=str(path)
+            f"The configuration file is not JSON: {error}",
+            value=str(path),
+            remedy='Mend it; it holds one object, such as {"holdout": 0.2}',
         ) from error
     if not isinstance(found, dict):
-        raise FeatrixUserError("The configuration file must hold an object", value=str(path))
+        raise FeatrixUserError(
+            "The configuration file must hold an object",
+            value=str(path),
+            remedy='Write settings by name, such as {"holdout": 0.2}',
+        )
     return found
 
 
-def _step_config(values: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    from featrix_core.steps.config import StepConfig
-
-    try:
-        return StepConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FeatrixUserError(
-            f"The settings are wrong at {where!r}: {first['msg']}",
-            remedy=f"Known settings are {', '.join(StepConfig.model_fields)}",
-        ) from error
+def _bundle(model: Path, kind: str) -> Path:
+    """The bundle in what `fit` wrote, or the folder itself."""
+    inner = model / kind
+    return inner if (inner / "manifest.json").is_file() else model
 
 
-def _load_predictor(model: Path) -> Any:
-    from featrix_core.single_predictor import SinglePredictor
-
-    inner = model / "predictor"
-    return SinglePredictor.load(inner if inner.is_dir() else model)
+def _say_notices(screen: Any, notices: Iterable[Notice]) -> None:
+    for notice in notices:
+        screen.print(f"note: {notice.message} ({notice.action})", style="yellow", markup=False)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -56,7 +56,7 @@ def run_train_pipeline(
     workdir.mkdir(parents=True, exist_ok=True)
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     name = given.get("name", "featrix")
-    settings = StepConfig.model_validate(given.get("settings", {}))
+    settings = StepConfig.from_settings(given.get("settings", {}))
     arguments = {
         "data": data,
         "targets": targets,

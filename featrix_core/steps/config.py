@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import difflib
+from typing import Any
 
+from pydantic import Field, ValidationError
+
+from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.schema import ColumnType, Frozen
 
 
@@ -22,3 +26,28 @@ class StepConfig(Frozen):
     fine_tune: bool | None = None
     cost_false_positive: float | None = None
     cost_false_negative: float | None = None
+
+    @classmethod
+    def from_settings(cls, values: dict[str, Any]) -> StepConfig:
+        """Settings that a user wrote.
+
+        Raises:
+            FeatrixUserError: an unknown key, or a value that does not fit; names the key.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(where, cls.model_fields, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise FeatrixUserError(
+                f"There is no setting {where!r}",
+                remedy=f"{hint}Known settings are {', '.join(cls.model_fields)}",
+            )
+        raise FeatrixUserError(
+            f"The setting {where!r} is wrong: {first['msg']}",
+            value=first["input"],
+            remedy="Change it in the configuration file",
+        )

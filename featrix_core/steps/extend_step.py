@@ -22,12 +22,11 @@ from featrix_core.files import write_json
 from featrix_core.predictor.metrics import bootstrap_difference
 from featrix_core.steps.data_step import DataSet, load_dataset
 from featrix_core.steps.figures import write_figures
+from featrix_core.steps.names import EXTENSION, PREVIOUS
 from featrix_core.steps.space_step import space_figures
 from featrix_core.tables.table import Table
 from featrix_core.tables.targets import TargetSchema, encode_target
 
-EXTENSION = "extension.json"
-PREVIOUS = "previous"
 FEATURES = 2
 """Columns that are suggested where the user names none."""
 PROBE_ROWS = 10_000

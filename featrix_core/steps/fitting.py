@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featrix_core import steps
-from featrix_core.embedding_space import OnProgress
 from featrix_core.files import read_json, write_json
 from featrix_core.steps.config import StepConfig
+from featrix_core.steps.outputs import check_output_folder
+
+if TYPE_CHECKING:  # torch comes with the first step that needs it, so that refusals are quick
+    from featrix_core.embedding_space import OnProgress
 
 METRICS = "metrics.json"
 
@@ -31,12 +35,18 @@ def fit(
 
     Args:
         on_step: called with a step's name when it starts; hands back who is told of its progress.
+
+    Raises:
+        FeatrixUserError: an output that cannot be written, or the refusal of a step.
     """
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    out = Path(out).absolute()
+    check_output_folder(out)
+    if features:
+        from featrix_core.features.engineer import FeatureEngineer
+
+        FeatureEngineer.from_json(Path(features))  # refused now rather than after the training
     seconds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
-        work = Path(name)
+    with _work_folder(out) as work:
 
         def run(step: str, call: Callable[[OnProgress | None], Any]) -> Any:
             started = time.monotonic()
@@ -84,6 +94,21 @@ def fit(
         for part in ("space", "predictor", METRICS, "report.html"):
             _replace(work / part, out / part)
     return metrics
+
+
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that is gone in the end; parents that had to be made go when it fails."""
+    made = [parent for parent in out.parents if not parent.exists()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
+            yield Path(name)
+    except BaseException:
+        for parent in made:
+            if not any(parent.iterdir()):
+                parent.rmdir()
+        raise
 
 
 def _replace(source: Path, target: Path) -> None:

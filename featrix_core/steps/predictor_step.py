@@ -13,8 +13,7 @@ from featrix_core.steps.config import StepConfig
 from featrix_core.steps.data_step import load_dataset
 from featrix_core.steps.evaluation import evaluate
 from featrix_core.steps.figures import write_figures
-
-EVALUATION = "evaluation.json"
+from featrix_core.steps.names import EVALUATION
 
 
 def train_predictor(

@@ -8,30 +8,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from featrix_core.errors import FeatrixUserError
 from featrix_core.files import atomic_file, write_json
 from featrix_core.predictor.response import to_arrow
 from featrix_core.single_predictor import SinglePredictor
 from featrix_core.steps.figures import write_figures
+from featrix_core.steps.outputs import SCORE_ENDINGS, check_output_file
 from featrix_core.tables.reading import read_table
-
-ENDINGS = (".parquet", ".jsonl")
-
-
-def check_ending(out: Path) -> None:
-    """Refuse an output whose ending says no format, before any work is done."""
-    if out.suffix not in ENDINGS:
-        raise FeatrixUserError(
-            "The ending of the output names no format that can be written",
-            value=str(out),
-            remedy=f"Use one of {', '.join(ENDINGS)}",
-        )
+from featrix_core.tables.table import Table
 
 
-def write_scores(model: SinglePredictor, data: str, out: Path, explain: bool = False) -> int:
-    """Score a table into `.parquet` (a row per row) or `.jsonl` (a response per line); rows written."""
-    check_ending(out)
-    table = read_table(data)
+def write_scores(model: SinglePredictor, table: Table, out: Path, explain: bool = False) -> None:
+    """Score a table into `.parquet` (a row per row) or `.jsonl` (a response per line)."""
     if out.suffix == ".jsonl":
         lines = model.predict(table, explain=explain)
         with atomic_file(out) as aside, aside.open("w", encoding="utf-8") as handle:
@@ -40,7 +27,6 @@ def write_scores(model: SinglePredictor, data: str, out: Path, explain: bool = F
         frame = model.predict_frame(table, explain=explain)
         with atomic_file(out) as aside:
             pq.write_table(to_arrow(frame), aside)
-    return table.n_rows
 
 
 def batch_score(
@@ -48,7 +34,8 @@ def batch_score(
 ) -> dict[str, Any]:
     """Score a table with a saved predictor, or one of the registry (`models:/NAME@ALIAS`)."""
     out = Path(out)
-    check_ending(out)
+    check_output_file(out, SCORE_ENDINGS, data)
+    table = read_table(data)
     folder = Path(predictor)
     if str(predictor).startswith("models:/"):
         from featrix_core.registry.store import Registry
@@ -56,7 +43,7 @@ def batch_score(
         registry = Registry()
         folder = registry.fetch_bundle(registry.resolve(str(predictor)), out.parent / "model")
     model = SinglePredictor.load(folder)
-    rows = write_scores(model, data, out, explain)
-    notices = model.scoring_notices(data)
+    write_scores(model, table, out, explain)
+    notices = model.scoring_notices(table)
     write_json(out.parent / "notices.json", [n.model_dump(mode="json") for n in notices])
-    return write_figures(out.parent, {"rows": rows, "notices": len(notices)})
+    return write_figures(out.parent, {"rows": table.n_rows, "notices": len(notices)})

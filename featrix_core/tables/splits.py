@@ -113,7 +113,8 @@ def kfold(
     Without labels `n_rows` says how many rows there are. Raises ValueError as scikit-learn does,
     where there are fewer rows than folds.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold  # a second that refusals need not wait
+    # Late, because it takes a second that a refusal of the table should not wait for.
+    from sklearn.model_selection import KFold, StratifiedKFold
 
     if labels is None:
         if n_rows is None:
