@@ -32,7 +32,7 @@ from featrix_core.space.model import SpaceConfig, SpaceModel
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.space.relationships import PairSampler
-from featrix_core.tables.build import build_schema, typed_columns
+from featrix_core.tables.build import build_schema, missing_column, typed_columns
 from featrix_core.tables.schema import TableSchema
 from featrix_core.tables.splits import random_split
 from featrix_core.tables.table import Table
@@ -120,6 +120,10 @@ class EmbeddingSpace:
         lacking = set(self.schema.names) - set(table.names)
         if self.engineer is None or not lacking:
             return table
+        # A column of the data that is missing is named itself, not the feature made from it.
+        given = [n for n in self.schema.names if n in lacking and n not in self.engineer.names]
+        if given:
+            raise missing_column(given[0], table.names)
         frame = self.engineer.transform(table.to_pandas())
         return Table(pa.Table.from_pandas(frame, preserve_index=False), table.source, table.notices)
 

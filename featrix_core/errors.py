@@ -32,7 +32,9 @@ class FeatrixUserError(FeatrixError):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        text = self.what.rstrip(".")
+        # What libraries say may run over several lines; a user is told one sentence.
+        lines = (line.strip() for line in self.what.splitlines())
+        text = " ".join(line for line in lines if line).rstrip(".")
         if self.column is not None:
             text += f" (column {self.column!r})"
         if self.value is not None:
