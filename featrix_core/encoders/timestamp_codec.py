@@ -21,7 +21,9 @@ def timestamp_features(
     missing = ~np.isfinite(seconds_N)
     hours = np.where(np.isfinite(offsets_N), offsets_N, 0.0)
     local = np.where(missing, 0.0, seconds_N) + hours * 3600.0
-    stamp = pd.DatetimeIndex(pd.to_datetime(np.clip(local, -6e10, 2.5e11), unit="s").as_unit("s"))
+    # Whole seconds: years like 9999 lie beyond what nanoseconds can count.
+    whole = np.floor(np.clip(local, -6e10, 2.5e11)).astype(np.int64)
+    stamp = pd.DatetimeIndex(whole.astype("datetime64[s]"))
     year = stamp.year.to_numpy(np.float64)
     day_of_year = stamp.dayofyear.to_numpy(np.float64)
     days = np.where(stamp.is_leap_year, 366.0, 365.0)

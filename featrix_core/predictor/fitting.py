@@ -132,6 +132,8 @@ def fit_members(
                 )
 
         run_loop(objective, training, timeline, shifted)
+        # The objective froze the encoder; a shared space must stay one that can be trained.
+        net.space.requires_grad_(True)
         timelines.append(timeline.document())
         said, spread = answer(net, objective.validation, classification)
         members.append(net)

@@ -1,0 +1,105 @@
+"""Rows lie on the unit sphere, hidden cells say nothing, chunks and batch sizes change nothing (JOINT-1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from featrix_core import EmbeddingSpace, FeatrixUserError
+from featrix_core.embedding_space import short_vectors
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.input_data_set import as_table
+from featrix_core.space.joint_encoder import Attention
+from featrix_core.space.plan import plan_shape, relationship_budget
+from featrix_core.tables.build import typed_columns
+
+
+@pytest.fixture(scope="module")
+def batch(trip_space: EmbeddingSpace, trips: pd.DataFrame) -> TokenBatch:
+    return trip_space.tokenizer.encode(typed_columns(as_table(trips), trip_space.schema))
+
+
+def test_row_embeddings_have_unit_length(trip_space: EmbeddingSpace, trips: pd.DataFrame) -> None:
+    rows = trip_space.encode(trips)
+    assert rows.shape == (len(trips), trip_space.d_model)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+    assert len(np.unique(rows.round(4), axis=0)) > 0.9 * len(trips)
+
+
+def test_short_vectors_lie_on_the_sphere(trip_space: EmbeddingSpace, trips: pd.DataFrame) -> None:
+    short = trip_space.encode_short(trips)
+    assert short.shape == (len(trips), 3)
+    np.testing.assert_allclose(np.linalg.norm(short, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(short_vectors(np.zeros((1, 5), np.float32)), np.zeros((1, 3)))
+
+
+def test_column_embeddings(trip_space: EmbeddingSpace, trips: pd.DataFrame) -> None:
+    columns = trip_space.encode_columns(trips)
+    assert tuple(columns) == trip_space.column_names
+    width = trip_space.model.config.width
+    assert {v.shape for v in columns.values()} == {(len(trips), width)}
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_small_batches(rows: int, trip_space: EmbeddingSpace, batch: TokenBatch) -> None:
+    embeddings, tokens = trip_space.model.encode_rows(batch.rows(slice(0, rows)))
+    whole, _ = trip_space.model.encode_rows(batch)
+    assert embeddings.shape == (rows, trip_space.d_model)
+    assert tokens.shape == (rows, 5, trip_space.model.config.width)
+    torch.testing.assert_close(embeddings, whole[:rows], rtol=1e-4, atol=1e-5)
+
+
+def test_a_frame_without_rows_is_a_users_mistake(
+    trip_space: EmbeddingSpace, trips: pd.DataFrame
+) -> None:
+    assert trip_space.encode(trips.iloc[:1]).shape == (1, trip_space.d_model)
+    with pytest.raises(FeatrixUserError, match="no rows"):
+        trip_space.encode(trips.iloc[:0])
+
+
+def test_chunks_change_nothing(trip_space: EmbeddingSpace, batch: TokenBatch) -> None:
+    whole, whole_tokens = trip_space.model.encode_rows(batch)
+    parts, part_tokens = trip_space.model.encode_rows(batch, chunk=48)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(part_tokens, whole_tokens, rtol=1e-4, atol=1e-5)
+
+
+def test_hidden_cells_say_nothing(trip_space: EmbeddingSpace, batch: TokenBatch) -> None:
+    model = trip_space.model
+    with torch.no_grad():
+        tokens = model.encoders(batch)
+        hidden = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+        hidden[:, 1] = hidden[:, 3] = True
+        other = tokens.clone()
+        other[:, [1, 3]] = torch.randn(other[:, [1, 3]].shape)
+        row = model.encode_tokens(tokens, hidden).row_BM
+        torch.testing.assert_close(model.encode_tokens(other, hidden).row_BM, row, rtol=0, atol=0)
+        assert not torch.allclose(model.encode_tokens(other, None).row_BM, row)
+
+
+def test_extra_tokens_are_read_but_do_not_attend() -> None:
+    torch.manual_seed(0)
+    attention = Attention(8, 2)
+    x, extra = torch.randn(3, 4, 8), torch.randn(3, 5, 8)
+    read = attention(x, extra)
+    assert read.shape == x.shape
+    assert not torch.allclose(read, attention(x, None))
+    # Without extra tokens it is plain attention over the sequence.
+    q = attention.query(x).view(3, 4, 2, 4).transpose(1, 2)
+    k, v = (t.view(3, 4, 2, 4).transpose(1, 2) for t in attention.key_value(x).chunk(2, dim=-1))
+    weights = torch.softmax(q @ k.transpose(2, 3) / 2.0, dim=-1)
+    plain = attention.out((weights @ v).transpose(1, 2).reshape(3, 4, 8))
+    torch.testing.assert_close(attention(x, None), plain)
+
+
+@pytest.mark.parametrize(
+    "columns, rows, d_model", [(5, 100, 192), (61, 100, 256), (5, 50_001, 256)]
+)
+def test_shape_follows_the_table(columns: int, rows: int, d_model: int) -> None:
+    config = plan_shape(columns, rows)
+    assert config.d_model == d_model
+    assert config.width % config.heads == 0
+    assert relationship_budget(config) == 24

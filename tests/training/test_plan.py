@@ -1,0 +1,64 @@
+"""The plan follows from the number of rows alone (TRAIN-2)."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featrix_core.predictor.plan import plan_predictor
+from featrix_core.training.plan import TrainingPlan, plan_space, rate_at
+
+PLAN = TrainingPlan(epochs=4, batch_size=8, steps_per_epoch=5, learning_rate=0.01, weight_decay=0.0)
+
+
+@given(st.integers(2, 2_000_000))
+def test_a_space_gets_enough_updates_and_not_many_more(rows: int) -> None:
+    plan = plan_space(rows)
+    assert 2 <= plan.batch_size <= min(256, rows)
+    assert plan.steps_per_epoch * plan.batch_size <= rows
+    assert plan.updates >= 300
+    assert plan.updates < 900 + plan.steps_per_epoch
+
+
+@pytest.mark.parametrize("rows, batch", [(200, 64), (1000, 256), (48_842, 256), (40, 16), (9, 9)])
+def test_batch_is_a_quarter_of_a_small_table(rows: int, batch: int) -> None:
+    assert plan_space(rows).batch_size == batch
+
+
+def test_what_the_user_sets_is_kept() -> None:
+    plan = plan_space(1000, epochs=3, batch_size=50, seed=7)
+    assert (plan.epochs, plan.batch_size, plan.steps_per_epoch, plan.seed) == (3, 50, 20, 7)
+
+
+def test_rate_warms_up_and_decays_to_zero() -> None:
+    rates = [rate_at(PLAN, k / 1000) for k in range(1001)]
+    peak = rates.index(max(rates))
+    assert peak == 100
+    assert rates[peak] == pytest.approx(PLAN.learning_rate)
+    assert rates[:101] == sorted(rates[:101])
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+    assert 0 < rates[0] < 0.05 * PLAN.learning_rate
+    assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+    middle = PLAN.learning_rate * 0.5 * (1 + math.cos(math.pi / 2))
+    assert rate_at(PLAN, 0.55) == pytest.approx(middle)
+
+
+def test_small_tables_are_bagged_and_large_ones_are_fine_tuned() -> None:
+    small, middle, large = (plan_predictor(n) for n in (1_000, 3_000, 40_000))
+    assert (small.folds, middle.folds, large.folds) == (5, 5, 1)
+    assert (small.fine_tune, middle.fine_tune, large.fine_tune) == (False, True, True)
+    assert plan_predictor(1_000, fine_tune=True).fine_tune
+    assert not plan_predictor(40_000, fine_tune=False).fine_tune
+
+
+@given(st.integers(1, 200_000))
+def test_a_predictors_training_fits_its_rows(rows: int) -> None:
+    plan = plan_predictor(rows)
+    training = plan.training(rows, 3)
+    assert 1 <= training.batch_size <= rows
+    assert training.updates >= plan.updates
+    assert training.patience is not None and training.patience >= 6
+    assert plan.training(rows, 3, epochs=2).epochs == 2
