@@ -46,7 +46,7 @@ def _featrix(train: pd.DataFrame, test: pd.DataFrame) -> Floats:
 
 
 def _labels(frame: pd.DataFrame) -> NDArray[np.int64]:
-    return (frame[TARGET] == POSITIVE).to_numpy(np.int64)
+    return np.asarray(frame[TARGET] == POSITIVE, dtype=np.int64)
 
 
 def _logistic(train: pd.DataFrame, test: pd.DataFrame) -> Floats:

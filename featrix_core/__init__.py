@@ -19,7 +19,7 @@ _HOME = {
     "FeatrixInputDataSet": "input_data_set",
     "SinglePredictor": "single_predictor",
     "SinglePredictorMLP": "single_predictor_mlp",
-    "SimpleMLP": "single_predictor",
+    "SimpleMLP": "predictor.shape",
     "FeatureEngineer": "features.engineer",
     "FeatureEffectivenessTracker": "features.effectiveness",
     "FeatrixError": "errors",

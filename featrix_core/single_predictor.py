@@ -19,18 +19,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from featrix_core.bundle import (
-    bundle_digest,
-    read_tensors,
-    verify_bundle,
-    write_tensors,
-    writing_bundle,
-)
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.errors import BundleError, FeatrixUserError
+from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
-from featrix_core.files import read_json, write_json
 from featrix_core.input_data_set import TableLike, as_table
 from featrix_core.predictor.complexity import advise_depth
 from featrix_core.predictor.fitting import bag_answer, fit_members
@@ -41,19 +33,22 @@ from featrix_core.predictor.guardrails import (
     value_flags,
 )
 from featrix_core.predictor.importance import shapley_values
-from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs, fit_outputs
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
-from featrix_core.predictor.response import Importance, Scores, build_frame, build_responses
+from featrix_core.predictor.response import (
+    ClassScores,
+    Importance,
+    Scores,
+    build_frame,
+    build_responses,
+)
+from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.target_coding import TargetCoding
-from featrix_core.space.model import SpaceModel
 from featrix_core.tables.build import scoring_notices, typed_columns
-from featrix_core.tables.schema import Notice
+from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table, TypedColumn
 from featrix_core.tables.targets import detect_target
-from featrix_core.training.loop import deterministic
-from featrix_core.version import VERSION
 
 KIND = "predictor"
 EXPLAIN_BACKGROUND = 128
@@ -102,8 +97,8 @@ class SinglePredictor:
         self.reference: GuardrailReference | None = None
         self._labels: NDArray[np.float64] | None = None
         self._batch: TokenBatch | None = None
-        self._background: TokenBatch | None = None
-        self._held_out: dict[str, NDArray[Any]] | None = None
+        self.background: TokenBatch | None = None
+        self.held_out: dict[str, NDArray[Any]] | None = None
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -158,6 +153,14 @@ class SinglePredictor:
             ),
         )
 
+    def _known(self) -> TableSchema:
+        """The space's schema without the target."""
+        assert self.coding is not None
+        schema, target = self.space.schema, self.coding.target.name
+        return schema.model_copy(
+            update={"columns": tuple(c for c in schema.columns if c.name != target)}
+        )
+
     def _tokens(self, table: Table) -> TokenBatch:
         """Tokens of a table; the target's own column, should the space hold one, is hidden (PRED-1)."""
         assert self.coding is not None
@@ -165,10 +168,7 @@ class SinglePredictor:
         schema = self.space.schema
         if target not in schema.names:
             return self.space.tokenizer.encode(typed_columns(table, schema))
-        others = schema.model_copy(
-            update={"columns": tuple(c for c in schema.columns if c.name != target)}
-        )
-        typed = typed_columns(table.drop([target]), others)
+        typed = typed_columns(table.drop([target]), self._known())
         n_rows = table.n_rows
         typed[target] = TypedColumn(
             target,
@@ -178,6 +178,10 @@ class SinglePredictor:
             codes_N=np.full(n_rows, -1, np.int32),
         )
         return self.space.tokenizer.encode(typed)
+
+    def tokens(self, data: TableLike) -> TokenBatch:
+        """Tensors of raw rows, engineered columns added."""
+        return self._tokens(self.space.enriched(as_table(data)))
 
     def train(
         self,
@@ -220,7 +224,7 @@ class SinglePredictor:
         )
         self.plan, self.members = plan, fitted.members
         self.timeline = fitted.timelines[0]
-        self._held_out = {
+        self.held_out = {
             "answer": fitted.answer_NO,
             "spread": fitted.spread_N,
             "labels": labels[fitted.held_out_rows],
@@ -230,7 +234,7 @@ class SinglePredictor:
             np.random.default_rng(self.seed).permutation(len(labels))[:EXPLAIN_BACKGROUND]
         )
         background = batch.rows(torch.from_numpy(chosen))
-        self._background = background.compact(self.space.tokenizer.vocabulary)
+        self.background = background.compact(self.space.tokenizer.vocabulary)
         self.training_info = {
             "rows": len(labels),
             "plan": plan.model_dump(),
@@ -254,9 +258,9 @@ class SinglePredictor:
 
     def calibrate(self) -> Outputs:
         """Choose calibration and threshold, or intervals, on held-out rows (PRED-2 … PRED-4)."""
-        if self._held_out is None or self.coding is None:
+        if self.held_out is None or self.coding is None:
             raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
-        held = self._held_out
+        held = self.held_out
         self.outputs = fit_outputs(
             self.coding, held["answer"], held["spread"], held["labels"], self.costs, self.seed
         )
@@ -285,20 +289,20 @@ class SinglePredictor:
 
     def predict_proba(self, data: TableLike) -> NDArray[np.float64]:
         """Calibrated probabilities (rows, classes), classes as in `classes`."""
-        _, outputs = self._ready()
-        answers, _ = self._said(self._tokens(self.space.enriched(as_table(data))))
-        return outputs.probabilities(answers)
+        scores = self.scores(data)
+        assert isinstance(scores, ClassScores)
+        return scores.probabilities_NK
 
     def scores(self, data: TableLike) -> Scores:
         """Calibrated probabilities or numbers with intervals, as arrays."""
         coding, outputs = self._ready()
-        answers, spread = self._said(self._tokens(self.space.enriched(as_table(data))))
+        answers, spread = self._said(self.tokens(data))
         return outputs.scores(answers, spread, coding)
 
     def explain_table(self, data: TableLike) -> Importance:
         """Signed importance of every column for every row of a table."""
         self._ready()
-        return self.explain(self._tokens(self.space.enriched(as_table(data))))
+        return self.explain(self.tokens(data))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -308,10 +312,10 @@ class SinglePredictor:
     def explain(self, batch: TokenBatch) -> Importance:
         """Signed importance of every column for every row of a batch (see `predictor.importance`)."""
         coding, outputs = self._ready()
-        assert self._background is not None
+        assert self.background is not None
         answers, _ = self._said(batch)
         predicted = outputs.explained_class(answers)
-        both = batch.followed_by(self._background, self.space.tokenizer.vocabulary)
+        both = batch.followed_by(self.background, self.space.tokenizer.vocabulary)
         background = torch.arange(batch.n_rows, both.n_rows)
         columns = batch.missing_NA.shape[1]
 
@@ -336,10 +340,7 @@ class SinglePredictor:
         rows_NM, _ = self.space.model.encode_rows(batch)
         assert self.reference is not None
         sigma = self.reference.apply(rows_NM.numpy())
-        schema = self.space.schema
-        known = schema.model_copy(
-            update={"columns": tuple(c for c in schema.columns if c.name != coding.target.name)}
-        )
+        known = self._known()
         flags = merge_flags(sigma_flags(sigma), value_flags(typed_columns(table, known), known))
         return {
             "scores": outputs.scores(answers, spread, coding),
@@ -400,44 +401,9 @@ class SinglePredictor:
 
     def save(self, path: str | Path) -> None:
         """Write the bundle: space, members, calibration, guardrails; all or nothing."""
-        coding = self.coding
-        if coding is None or self.plan is None or not self.members:
-            raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
-        with writing_bundle(Path(path), KIND) as folder:
-            (folder / "space").mkdir()
-            self.space.write_into(folder / "space")
-            tensors: dict[str, torch.Tensor] = {}
-            for k, net in enumerate(self.members):
-                source = net if self.plan.fine_tune else net.head
-                tensors |= {f"{k}.{name}": v for name, v in source.state_dict().items()}
-            write_tensors(folder / "members.safetensors", tensors)
-            write_tensors(folder / "reference.safetensors", self._reference_tensors())
-            document = {
-                "name": self.name,
-                "seed": self.seed,
-                "version": VERSION,
-                "costs": list(self.costs),
-                "coding": coding.model_dump(mode="json"),
-                "plan": self.plan.model_dump(),
-                "head": self.members[0].head.config.model_dump(),
-                "members": len(self.members),
-                "outputs": None if self.outputs is None else self.outputs.to_dict(),
-                "training_info": self.training_info,
-                "notices": [n.model_dump(mode="json") for n in self.notices],
-            }
-            write_json(folder / "predictor.json", document)
-            write_json(folder / "training_timeline.json", self.timeline)
+        from featrix_core.predictor_bundle import save_predictor
 
-    def _reference_tensors(self) -> dict[str, torch.Tensor]:
-        assert self.reference is not None and self._background is not None
-        tensors: dict[str, torch.Tensor] = {}
-        for key, value in self.reference.to_dict().items():
-            tensors[f"guardrail.{key}"] = torch.as_tensor(np.asarray(value))
-        for key, value in vars(self._background).items():
-            tensors[f"background.{key}"] = value
-        for key, value in (self._held_out or {}).items():
-            tensors[f"held_out.{key}"] = torch.from_numpy(value)
-        return tensors
+        save_predictor(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> SinglePredictor:
@@ -446,80 +412,6 @@ class SinglePredictor:
         Raises:
             BundleError: missing, damaged, of another kind or another version.
         """
-        folder = Path(path)
-        verify_bundle(folder, KIND)
-        try:
-            document = read_json(folder / "predictor.json")
-            tensors = read_tensors(folder / "members.safetensors")
-            reference = read_tensors(folder / "reference.safetensors")
-            timeline = read_json(folder / "training_timeline.json")
-        except (OSError, ValueError, KeyError) as error:
-            raise BundleError(
-                f"The predictor at {path} cannot be read: {error}", remedy="Train it again"
-            ) from error
-        space = EmbeddingSpace.read_from(folder / "space")
-        predictor = cls(space, name=document["name"], seed=document["seed"])
-        predictor.costs = (document["costs"][0], document["costs"][1])
-        predictor.coding = TargetCoding.model_validate(document["coding"])
-        predictor.plan = PredictorPlan.model_validate(document["plan"])
-        predictor.timeline = timeline
-        predictor.training_info = document["training_info"]
-        predictor.notices = tuple(Notice.model_validate(n) for n in document["notices"])
-        if document["outputs"] is not None:
-            predictor.outputs = Outputs.from_dict(document["outputs"])
-        config = HeadConfig.model_validate(document["head"])
-        predictor.members = [
-            _member(space, config, predictor.plan, tensors, k) for k in range(document["members"])
-        ]
-        groups: dict[str, dict[str, torch.Tensor]] = {}
-        for key, value in reference.items():
-            group, name = key.split(".", 1)
-            groups.setdefault(group, {})[name] = value
-        predictor.reference = GuardrailReference.from_dict(
-            {k: v.numpy() for k, v in groups["guardrail"].items()}
-        )
-        predictor._background = TokenBatch(**groups["background"])
-        predictor._held_out = {k: v.numpy() for k, v in groups.get("held_out", {}).items()}
-        return predictor
+        from featrix_core.predictor_bundle import load_predictor
 
-    @staticmethod
-    def digest(path: str | Path) -> str:
-        """Digest of a saved predictor."""
-        return bundle_digest(Path(path))
-
-
-def _member(
-    space: EmbeddingSpace,
-    config: HeadConfig,
-    plan: PredictorPlan,
-    tensors: dict[str, torch.Tensor],
-    number: int,
-) -> PredictorNet:
-    prefix = f"{number}."
-    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    model = space.model
-    with deterministic(0):
-        head = Head(space.tokenizer, model.config.d_model, model.config.width, config)
-        if plan.fine_tune:
-            model = SpaceModel(space.tokenizer, model.config, model.pairs_Q2.clone())
-    net = PredictorNet(model, head)
-    (net if plan.fine_tune else net.head).load_state_dict(state)
-    net.eval()
-    return net
-
-
-class SimpleMLP:
-    """Shape of a predictor's head, for those who want to set it; the plan needs none of it."""
-
-    def __init__(
-        self, d_in: int, d_out: int, d_hidden: int = 256, n_hidden_layers: int | None = None
-    ) -> None:
-        self.d_in, self.d_out = d_in, d_out
-        self.d_hidden, self.n_hidden_layers = d_hidden, n_hidden_layers
-
-    @classmethod
-    def from_config(
-        cls, d_in: int, d_out: int, d_hidden: int = 256, n_hidden_layers: int | None = None
-    ) -> SimpleMLP:
-        """A head of `n_hidden_layers` (chosen by measured complexity when left out) of `d_hidden` units."""
-        return cls(d_in, d_out, d_hidden, n_hidden_layers)
+        return load_predictor(Path(path))

@@ -8,8 +8,7 @@ from typing import Any
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import atomic_directory, write_text
 from featrix_core.steps.figures import write_figures
-
-REPORT = "join_report.json"
+from featrix_core.steps.names import JOINS
 
 
 def join_validate(spec: str, out: Path) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def join_validate(spec: str, out: Path) -> dict[str, Any]:
             remedy=first.remedy or "Mend the tables or the specification",
         )
     with atomic_directory(Path(out)) as folder:
-        write_text(folder / REPORT, report.model_dump_json(indent=1) + "\n")
+        write_text(folder / JOINS, report.model_dump_json(indent=1) + "\n")
         warned = sum(j.verdict == "warning" for j in report.joins)
         least = min((j.coverage for j in report.joins), default=1.0)
         metrics = {"joins": len(report.joins), "warnings": warned, "least_coverage": least}

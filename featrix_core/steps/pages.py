@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featrix_core.embedding_space import TIMELINE, EmbeddingSpace, short_vectors
 from featrix_core.files import read_json
 from featrix_core.report.content import (
     ABMetric,
@@ -40,12 +39,12 @@ from featrix_core.report.content import (
 from featrix_core.report.from_schema import columns_from_schema
 from featrix_core.report.html import render_step_page
 from featrix_core.steps.data_step import DataSet, load_dataset
-from featrix_core.steps.extend_step import EXTENSION
 from featrix_core.steps.figures import figures
-from featrix_core.steps.join_step import REPORT
-from featrix_core.steps.predictor_step import EVALUATION
-from featrix_core.steps.register_step import REGISTRATION
+from featrix_core.steps.names import EVALUATION, EXTENSION, JOINS, REGISTRATION, TIMELINE
 from featrix_core.tables.schema import Notice
+
+if TYPE_CHECKING:
+    from featrix_core.embedding_space import EmbeddingSpace
 
 SPHERE_ROWS = 1500
 NAMES = {
@@ -75,10 +74,10 @@ def data_sections(data: DataSet) -> dict[str, Any]:
 
 def join_sections(folder: Path) -> dict[str, Any]:
     """The verdict on every join; nothing where none was declared."""
-    if not (folder / REPORT).is_file():
+    if not (folder / JOINS).is_file():
         return {}
     joins = []
-    for join in read_json(folder / REPORT)["joins"]:
+    for join in read_json(folder / JOINS)["joins"]:
         joins.append(
             JoinReport(
                 left=join["left"],
@@ -113,6 +112,8 @@ def timeline_section(folder: Path, note: str = "") -> Timeline | None:
 
 def space_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict[str, Any]:
     """Curves, mutual information, the sphere of hold-out rows, and what an extension did."""
+    from featrix_core.embedding_space import EmbeddingSpace
+
     space = EmbeddingSpace.load(folder)
     bits = space.mutual_information_matrix()
     sections: dict[str, Any] = {
@@ -135,6 +136,8 @@ def space_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict
 
 
 def _sphere(space: EmbeddingSpace, data: DataSet, colour: str) -> Sphere:
+    from featrix_core.embedding_space import short_vectors
+
     table = data.holdout
     rows = np.sort(np.random.default_rng(space.seed).permutation(table.n_rows)[:SPHERE_ROWS])
     sample = table.take(rows)

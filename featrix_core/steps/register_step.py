@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,8 @@ from featrix_core.registry.runs import TrackedRun
 from featrix_core.registry.store import Registry
 from featrix_core.registry.versions import HOLDOUT_TAG, VersionRef
 from featrix_core.steps.data_step import DataSet, load_dataset
-from featrix_core.steps.extend_step import PREVIOUS
 from featrix_core.steps.figures import figures, write_figures
-from featrix_core.steps.predictor_step import EVALUATION
-
-REGISTRATION = "registration.json"
+from featrix_core.steps.names import EVALUATION, PREVIOUS, REGISTRATION
 
 
 def _register_space(
@@ -96,7 +94,8 @@ def register(
     evaluation = read_json(Path(predictor) / EVALUATION)
     target = evaluation["target"]
     with atomic_directory(Path(out)) as folder:
-        registry = Registry(tracking or None, workdir=Path(out).parent)
+        work = None if tracking else Path(out).parent
+        registry = Registry(tracking or None, workdir=work)
         tags = {"featrix.target": target, "featrix.data": data.summary["source"]}
         with registry.run(f"{name}-{target}", {"target": target}, tags) as run:
             for part in ("development", "holdout"):
@@ -136,9 +135,5 @@ def register(
                 "lineage": graph.model_dump(mode="json"),
             },
         )
-        champion = folder / "champion"
-        if champion.exists():
-            import shutil
-
-            shutil.rmtree(champion)
+        shutil.rmtree(folder / "champion", ignore_errors=True)
         return write_figures(folder, {"promoted": decision.promote, "version": float(ref.version)})

@@ -54,7 +54,10 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
         raise missing_column(name, table.names)
     if kind is not None and kind not in get_args(TargetKind):
         raise FeatrixUserError(
-            "The kind of a target is binary, multiclass or scalar", column=name, value=kind
+            "The kind of a target is binary, multiclass or scalar",
+            column=name,
+            value=kind,
+            remedy="Use one of the three, or leave the kind to detection",
         )
     texts = distinct_texts(table.arrow[name])
     decided = decide_type(texts).type if texts.values else ColumnType.SET
