@@ -44,15 +44,13 @@ from featrix_core.predictor.response import (
     build_responses,
 )
 from featrix_core.predictor.shape import SimpleMLP
-from featrix_core.predictor.target_coding import TargetCoding
+from featrix_core.predictor.target_coding import TargetCoding, describe_target
 from featrix_core.tables.build import scoring_notices, typed_columns
 from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table, TypedColumn
-from featrix_core.tables.targets import detect_target
 
 KIND = "predictor"
 EXPLAIN_BACKGROUND = 128
-_KINDS: dict[str | None, str | None] = {"set": None, None: None}
 
 
 class SinglePredictor:
@@ -111,19 +109,7 @@ class SinglePredictor:
             FeatrixUserError: missing, constant or unusable target; columns that do not fit the space.
         """
         table = as_table(df)
-        kind = _KINDS.get(type, type)
-        schema = detect_target(table, target, kind)
-        if type == "set" and schema.kind == "scalar":
-            schema = detect_target(table, target, "multiclass")
-        if self.positive_label is not None and schema.kind == "binary":
-            if self.positive_label not in schema.classes:
-                raise FeatrixUserError(
-                    "The positive label is not a class of the target",
-                    column=target,
-                    value=self.positive_label,
-                    remedy=f"Use one of {', '.join(schema.classes)}",
-                )
-            schema = schema.model_copy(update={"positive": self.positive_label})
+        schema = describe_target(table, target, type, self.positive_label)
         coding = TargetCoding.fit(table, schema)
         labels = coding.labels(table)
         labelled = np.flatnonzero(np.isfinite(labels))
@@ -241,20 +227,13 @@ class SinglePredictor:
             "hidden_layers": depth,
             "depth_reasons": list(advice.reasons),
             "trained_date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT00:00:00Z"),
-            "class_distribution": self._distribution(labels),
+            "class_distribution": coding.distribution(labels),
             "space": self.space.name,
         }
         self.outputs = None
         if calibrate:
             self.calibrate()
         return self
-
-    def _distribution(self, labels: NDArray[np.float64]) -> dict[str, float] | None:
-        assert self.coding is not None
-        if not self.coding.classification:
-            return None
-        counts = np.bincount(labels.astype(np.int64), minlength=len(self.coding.classes))
-        return {name: float(counts[k] / len(labels)) for k, name in enumerate(self.coding.classes)}
 
     def calibrate(self) -> Outputs:
         """Choose calibration and threshold, or intervals, on held-out rows (PRED-2 … PRED-4)."""

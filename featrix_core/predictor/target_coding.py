@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.schema import Frozen
 from featrix_core.tables.table import Table
-from featrix_core.tables.targets import TargetSchema, encode_target
+from featrix_core.tables.targets import TargetSchema, detect_target, encode_target
 
 Floats = NDArray[np.float64]
 _SKEWED, _VERY_SKEWED = 1.0, 3.0
@@ -82,6 +83,13 @@ class TargetCoding(Frozen):
         labels[known] = place[y[known].astype(np.int64)]
         return labels
 
+    def distribution(self, labels_N: Floats) -> dict[str, float] | None:
+        """Share of every class among the rows; None for a number."""
+        if not self.classification:
+            return None
+        counts = np.bincount(labels_N.astype(np.int64), minlength=len(self.classes))
+        return {name: float(counts[k] / len(labels_N)) for k, name in enumerate(self.classes)}
+
     def tensor(self, labels_N: Floats) -> Tensor:
         """What the network learns: int64 classes or float32 standardised numbers."""
         if self.classification:
@@ -98,3 +106,26 @@ class TargetCoding(Frozen):
         if self.transform == "log1p":
             return np.expm1(np.clip(values, 0.0, 700.0))
         return values
+
+
+def describe_target(
+    table: Table, name: str, kind: str | None = None, positive: str | None = None
+) -> TargetSchema:
+    """The target's schema. `kind`: `set` for classes, or a kind of `TargetSchema`; found when left out.
+
+    Raises:
+        FeatrixUserError: an unusable target, or a positive label that is none of its classes.
+    """
+    schema = detect_target(table, name, None if kind == "set" else kind)
+    if kind == "set" and schema.kind == "scalar":
+        schema = detect_target(table, name, "multiclass")
+    if positive is None or schema.kind != "binary":
+        return schema
+    if positive not in schema.classes:
+        raise FeatrixUserError(
+            "The positive label is not a class of the target",
+            column=name,
+            value=positive,
+            remedy=f"Use one of {', '.join(schema.classes)}",
+        )
+    return schema.model_copy(update={"positive": positive})
