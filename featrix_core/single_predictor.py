@@ -343,8 +343,10 @@ class SinglePredictor:
     def scoring_notices(self, data: TableLike) -> tuple[Notice, ...]:
         """What is odd about a table as a whole: unknown categories, coercions, extra columns."""
         table = self.space.enriched(as_table(data))
-        target = None if self.coding is None else self.coding.target.name
-        return scoring_notices(table.drop([target] if target else []), self.space.schema)
+        if self.coding is None:
+            return scoring_notices(table, self.space.schema)
+        # A space that holds the target must not ask for it.
+        return scoring_notices(table.drop([self.coding.target.name]), self._known())
 
     # -- extending --------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from featrix_core import EmbeddingSpace, FeatrixUserError
 from featrix_core.embedding_space import short_vectors
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
+from featrix_core.space.axes import turn_axes
 from featrix_core.space.joint_encoder import Attention
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.tables.build import typed_columns
@@ -34,6 +37,32 @@ def test_short_vectors_lie_on_the_sphere(trip_space: EmbeddingSpace, trips: pd.D
     assert short.shape == (len(trips), 3)
     np.testing.assert_allclose(np.linalg.norm(short, axis=1), 1.0, atol=1e-5)
     np.testing.assert_array_equal(short_vectors(np.zeros((1, 5), np.float32)), np.zeros((1, 3)))
+
+
+def test_turning_the_axes_changes_no_distance_and_no_answer(
+    trip_space: EmbeddingSpace, batch: TokenBatch
+) -> None:
+    model = copy.deepcopy(trip_space.model)
+    with torch.no_grad():
+        # Any other orientation, to begin with.
+        turn = torch.linalg.qr(torch.randn(192, 192, generator=torch.Generator().manual_seed(0)))[0]
+        model.joint.cls_out.weight.copy_(turn @ model.joint.cls_out.weight)
+        model.joint.cls_out.bias.copy_(turn @ model.joint.cls_out.bias)
+        model.joint.skip.weight_AIO.copy_(model.joint.skip.weight_AIO @ turn.T)
+        model.joint.skip.bias_AO.copy_(model.joint.skip.bias_AO @ turn.T)
+        rows, _ = model.encode_rows(batch)
+        losses = model.decoders(rows, batch)
+        predicted = model.predict_tokens(rows)
+        turn_axes(model, rows)
+        turned, _ = model.encode_rows(batch)
+        torch.testing.assert_close(turned @ turned.T, rows @ rows.T, rtol=1e-3, atol=1e-4)
+        assert not torch.allclose(turned, rows, atol=1e-2)
+        torch.testing.assert_close(model.decoders(turned, batch), losses, rtol=1e-2, atol=1e-3)
+        again = model.predict_tokens(turned)
+        torch.testing.assert_close(again, predicted, rtol=1e-2, atol=1e-3)
+    spread = turned.var(dim=0)
+    assert float(spread[:3].sum()) > 2 * float(rows.var(dim=0)[:3].sum())
+    assert int(spread.argmax()) < 3
 
 
 def test_column_embeddings(trip_space: EmbeddingSpace, trips: pd.DataFrame) -> None:
