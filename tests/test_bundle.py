@@ -146,9 +146,9 @@ DAMAGE += [("predictor", name) for name in sorted(PREDICTOR_FILES)]
 def test_a_changed_byte_is_found(kind: str, name: str, where: str, saved: Path) -> None:
     file = saved / kind / name
     size = file.stat().st_size
-    with _changed(file, {"first": 0, "middle": size // 2, "last": size - 1}[where]):
-        with pytest.raises(BundleError) as caught:
-            LOAD[kind](saved / kind)
+    place = {"first": 0, "middle": size // 2, "last": size - 1}[where]
+    with _changed(file, place), pytest.raises(BundleError) as caught:
+        LOAD[kind](saved / kind)
     assert str(saved / kind) in str(caught.value)
     assert caught.value.remedy
     assert (MANIFEST if name == SEAL else name) in str(caught.value)
