@@ -232,7 +232,7 @@ def _(suggestion: Flag, cells: Cells, state: FeatureState) -> pd.Series:
 @apply.register
 def _(suggestion: DatePart, cells: Cells, state: FeatureState) -> pd.Series:
     texts = cells.texts(suggestion.column)
-    if state.timestamp_format is None:
+    if state.timestamp_format is None:  # only in a stored state that was tampered with
         return _series(np.full(len(texts.codes_N), np.nan))
     seconds_V, offsets_V = parse_timestamps(texts.values, state.timestamp_format)
     local_V = (seconds_V + offsets_V * 3600) * 1e6
@@ -240,11 +240,11 @@ def _(suggestion: DatePart, cells: Cells, state: FeatureState) -> pd.Series:
     moments = np.full(len(local_V), "NaT", dtype="datetime64[us]")
     moments[known] = local_V[known].astype(np.int64).astype("datetime64[us]")
     dates = pd.DatetimeIndex(moments)
-    parts = {"weekday": "dayofweek", "day_of_year": "dayofyear"}
     if suggestion.part == "week":
         values = dates.isocalendar()["week"].to_numpy(dtype=np.float64, na_value=np.nan)
     else:
-        values = getattr(dates, parts.get(suggestion.part, suggestion.part)).to_numpy(np.float64)
+        part = "day_of_week" if suggestion.part == "weekday" else suggestion.part
+        values = getattr(dates, part).to_numpy(np.float64)
     return _series(_by_code(values, texts.codes_N))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +25,7 @@ class EffectRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    features: Annotated[tuple[str, ...], Field(min_length=1)]
+    features: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
     metric: Annotated[str, Field(min_length=1)]
     before: float
     after: float
@@ -101,23 +100,26 @@ class FeatureEffectivenessTracker:
         """Add one comparison on rows that no training saw.
 
         Raises:
-            FeatrixUserError: no feature, or a figure that is not finite.
+            FeatrixUserError: no feature or metric, or a figure that is not a finite number.
         """
         names = (features,) if isinstance(features, str) else tuple(features)
-        if not names or not all(math.isfinite(value) for value in (before, after)):
-            raise FeatrixUserError(
-                f"An effect on {metric} needs features and two finite figures",
-                value=f"{names} {before} {after}",
+        try:
+            added = EffectRecord(
+                features=names,
+                metric=metric,
+                before=before,
+                after=after,
+                interval=interval,
+                n_rows=n_rows,
+                run=run,
             )
-        added = EffectRecord(
-            features=names,
-            metric=metric,
-            before=float(before),
-            after=float(after),
-            interval=interval,
-            n_rows=n_rows,
-            run=run,
-        )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise FeatrixUserError(
+                f"An effect cannot be recorded; {'.'.join(map(str, first['loc']))}: {first['msg']}",
+                value=first["input"],
+                remedy="Give the features, the metric and finite figures",
+            ) from error
         self._records.append(added)
         return added
 

@@ -16,6 +16,7 @@ from featrix_core.features.compute import Cells, FeatureState, apply, fit
 from featrix_core.features.suggestions import (
     Aggregate,
     AnySuggestion,
+    DatePart,
     Flag,
     Interaction,
     MemberCondition,
@@ -151,6 +152,7 @@ class FeatureEngineer:
             if fitting:
                 _check_numbers(suggestion, cells)
                 states[suggestion.name] = fit(suggestion, cells)
+                _check_dates(suggestion, states[suggestion.name])
             values = apply(suggestion, cells, states[suggestion.name])
             cells.add(suggestion.name, values)
             new[suggestion.name] = values.array
@@ -210,3 +212,13 @@ def _check_numbers(suggestion: AnySuggestion, cells: Cells) -> None:
                 column=name,
                 remedy="Use interaction, or a flag with op in, for categories",
             )
+
+
+def _check_dates(suggestion: AnySuggestion, state: FeatureState) -> None:
+    """Refuse parts of dates that no known format reads: the result would be all missing."""
+    if isinstance(suggestion, DatePart) and state.timestamp_format is None:
+        raise FeatrixUserError(
+            f"Suggestion {suggestion.name!r} needs dates, and this column holds none",
+            column=suggestion.column,
+            remedy="Name a column of dates, or write them as 2024-01-31",
+        )

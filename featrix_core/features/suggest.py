@@ -66,6 +66,10 @@ def suggest_features(
     rows = np.flatnonzero(known)
     if len(rows) > MAX_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_ROWS, replace=False))
+    if target.kind != "scalar":
+        # A class that is not in all folds can neither be learned nor measured.
+        _, codes, counts = np.unique(y[rows], return_inverse=True, return_counts=True)
+        rows = rows[counts[codes] >= N_FOLDS]
     y = y[rows]
     if len(rows) < MIN_ROWS or len(np.unique(y)) < 2:
         return []
@@ -97,11 +101,8 @@ class _Model:
         else:
             classes, self.y = np.unique(y, return_inverse=True)
             self.truth_NC = np.eye(len(classes))[self.y]
-            if np.bincount(self.y).min() >= N_FOLDS:
-                shuffled = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-                split = shuffled.split(y, self.y)
-            else:
-                split = KFold(N_FOLDS, shuffle=True, random_state=seed).split(y)
+            shuffled = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
+            split = shuffled.split(y, self.y)
         self.folds: Folds = list(split)
 
     def predict(self, features_NF: Floats) -> Floats:
@@ -114,8 +115,7 @@ class _Model:
             else:
                 linear = LogisticRegression(C=0.3, max_iter=200, tol=1e-3)
                 linear.fit(features_NF[train], self.y[train])
-                # A class may be absent from a fold's training rows.
-                predicted[np.ix_(test, linear.classes_)] = linear.predict_proba(features_NF[test])
+                predicted[test] = linear.predict_proba(features_NF[test])
         return predicted
 
     def residual(self, features_NF: Floats) -> Floats:

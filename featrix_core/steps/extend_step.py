@@ -39,7 +39,8 @@ def _engineer(
 ) -> FeatureEngineer | None:
     """From the user's file, or from what measures best on the development rows."""
     if features:
-        return FeatureEngineer.from_json(Path(features))
+        targets = [t.name for t in data.targets]
+        return FeatureEngineer.from_json(Path(features), exclude=targets)
     target = data.targets[0]
     labels = encode_target(development, target)
     found = suggest_features(
