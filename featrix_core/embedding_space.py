@@ -37,6 +37,7 @@ from featrix_core.tables.schema import TableSchema
 from featrix_core.tables.splits import random_split
 from featrix_core.tables.table import Table
 from featrix_core.training.loop import Progress, deterministic, run_loop
+from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan, plan_space
 from featrix_core.training.timeline import Timeline
 from featrix_core.version import VERSION
@@ -45,8 +46,6 @@ KIND = "space"
 TIMELINE = "training_timeline.json"
 AXES_ROWS = 10_000
 """Rows that the axes of the row embedding are aligned to."""
-EXTENSION_RATE = 0.5
-"""Peak learning rate of an extension's joint phase, as a share of the plan's."""
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 
@@ -169,28 +168,23 @@ class EmbeddingSpace:
         objective = SpaceObjective(self._model, self._train_rows, self._validation_rows, sampler)
         path = self.output_dir / TIMELINE if self.output_dir else None
         timeline = Timeline(plan, path, d_model=self.d_model, columns=len(self.tokenizer.names))
-        if self._fresh is None:
+        fresh = self._fresh
+        if fresh is None:
             result = run_loop(objective, plan, timeline, on_progress)
         else:
-            half = max(1, plan.epochs // 2)
-            first = plan.model_copy(update={"epochs": half, "weight_decay": 0.0})
-            timeline.metadata["phase_1_epochs"] = half
-            with only_new_columns(self._model, self._fresh):
-                run_loop(objective, first, timeline, on_progress)
-            second = plan.model_copy(
-                update={
-                    "epochs": max(1, plan.epochs - half),
-                    "learning_rate": plan.learning_rate * EXTENSION_RATE,
-                    "seed": plan.seed + 1,
-                }
+            result = run_phases(
+                objective,
+                plan,
+                timeline,
+                lambda: only_new_columns(self._model, fresh),
+                on_progress,
             )
-            result = run_loop(objective, second, timeline, on_progress)
         self.timeline = timeline.document()
         if path is not None:
             timeline.write(path)
         rows_NM, _ = self._model.encode_rows(self._train_rows.rows(slice(0, AXES_ROWS)))
         turn_axes(self._model, rows_NM)
-        bits = mutual_information_matrix(self._model, self._validation_rows)
+        bits = mutual_information_matrix(self._model, self._train_rows)
         self.information_bits = bits.numpy()
         self._record(plan, result.best_loss, result.best_epoch, result.updates)
         return self

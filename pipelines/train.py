@@ -54,7 +54,7 @@ def train(
     joined = settle(join_validate(spec=join_spec, join_version=join_version), "join_validate")
     dataset = read.outputs["dataset"]
 
-    base = settle(train_space(dataset=dataset, config=config, seed=seed), "train_space")
+    base = settle(train_space(dataset=dataset, seed=seed), "train_space")
     on_accelerator(base, *gpu).after(joined)
     extension = settle(
         extend_space(

@@ -8,7 +8,6 @@ from components.images import image
 @dsl.component(base_image=image("train-space"), install_kfp_package=False)
 def train_space(
     dataset: dsl.Input[dsl.Dataset],
-    config: str,
     seed: int,
     space: dsl.Output[dsl.Model],
     page: dsl.Output[dsl.HTML],
@@ -21,6 +20,5 @@ def train_space(
     from featrix_core import steps
 
     folder = Path(space.path)
-    settings = steps.StepConfig.model_validate_json(config)
-    steps.train_space(Path(dataset.path), folder, seed=seed, config=settings)
+    steps.train_space(Path(dataset.path), folder, seed=seed)
     show("train_space", folder, page=page, metrics=metrics)

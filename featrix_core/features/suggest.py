@@ -54,7 +54,7 @@ def suggest_features(
         target: kind of the target.
         labels: N class indices or numbers; NaN or negative classes are rows without a label.
         limit: how many suggestions at most.
-        seed: for the subsample (more than 5,000 rows) and the folds.
+        seed: for the subsample (at most 5,000 rows) and the folds.
 
     Returns:
         Plain records. `gain` is the cross-validated improvement in log loss (classes) or in R²
@@ -64,8 +64,10 @@ def suggest_features(
     y = np.asarray(labels, dtype=np.float64)
     known = np.isfinite(y) & ((y >= 0) | (target.kind == "scalar"))
     rows = np.flatnonzero(known)
-    if len(rows) > MAX_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_ROWS, replace=False))
+    # A fit's time grows with rows times classes.
+    most = max(MAX_ROWS // 5, min(MAX_ROWS, 2 * MAX_ROWS // max(1, len(target.classes))))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     if target.kind != "scalar":
         # A class that is not in all folds can neither be learned nor measured.
         _, codes, counts = np.unique(y[rows], return_inverse=True, return_counts=True)

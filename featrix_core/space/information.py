@@ -14,13 +14,27 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.space.losses import adaptive_temperature, marginal_losses
 from featrix_core.space.model import SpaceModel
 
-ROWS = 512
+ROWS = 1024
+SHRINKAGE = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
+"""How far a prediction is believed against the column's own frequencies; the best is taken per pair."""
 
 
-def _class_nats(logits_NAW: Tensor, class_NA: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits_NAW.transpose(1, 2), class_NA, reduction="none").mean(
-        dim=0
-    )
+def _shrunk_nats(logits_NAW: Tensor, class_NA: Tensor) -> Tensor:
+    """Cross-entropy (A,) of predictions drawn towards the frequencies as far as is best for each column.
+
+    A space that saw few rows is too sure of what one column tells about another; without the shrinkage
+    its log loss would exceed the entropy, and no information would be left.
+    """
+    counts = nn.functional.one_hot(class_NA, logits_NAW.shape[-1]).sum(dim=0).float()
+    share_AW = ((counts + 0.5) / (counts + 0.5).sum(dim=1, keepdim=True)).log()
+    usable = torch.isfinite(logits_NAW)
+    own = torch.where(usable, logits_NAW - torch.logsumexp(logits_NAW, -1, keepdim=True), 0.0)
+    options = []
+    for belief in SHRINKAGE:
+        mixed = (belief * own + (1.0 - belief) * share_AW).masked_fill(~usable, float("-inf"))
+        nats = nn.functional.cross_entropy(mixed.transpose(1, 2), class_NA, reduction="none")
+        options.append(nats.mean(dim=0))
+    return torch.stack(options).min(dim=0).values
 
 
 def _entropy(class_NA: Tensor, classes: int) -> Tensor:
@@ -35,8 +49,9 @@ def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
     """(A, A) bits: entry [i, j] is what column i alone tells the space about column j.
 
     Numbers (their buckets) and categories: entropy of j minus the cross-entropy of predicting j with
-    every column but i hidden. Timestamps and texts: `(log batch − InfoNCE)/ln 2` of D9. It is what this
-    space makes of i, not a symmetric plug-in estimate; values are clamped at zero.
+    every column but i hidden, predictions shrunk towards the frequencies of j. Timestamps and texts:
+    `(log batch − InfoNCE)/ln 2` of D9. It is what this space makes of i, not a symmetric plug-in
+    estimate; values are clamped at zero.
     """
     model.eval()
     batch = rows.rows(slice(0, ROWS))
@@ -57,7 +72,7 @@ def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
         hidden[i] = False
         row = model.encode_tokens(tokens_NAD, hidden.expand(count, -1)).row_BM
         bucket, sets = model.decoders.logits(row)
-        nats = torch.cat([_class_nats(bucket, bucket_NS), _class_nats(sets, class_NC)])
+        nats = torch.cat([_shrunk_nats(bucket, bucket_NS), _shrunk_nats(sets, class_NC)])
         bits_AA[i, : n_scalar + n_set] = (entropy - nats) / math.log(2)
         if n_scalar + n_set < columns:
             other = marginal_losses(model.predict_tokens(row), tokens_NAD, temperature)

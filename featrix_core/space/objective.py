@@ -140,4 +140,5 @@ class SpaceObjective:
             "marginal_loss": marginal.detach(),
             "marginal_bits": bits,
             "spread_temperature": temperature,
+            "dropout_rate": model.config.dropout,
         }

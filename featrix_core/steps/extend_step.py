@@ -91,7 +91,7 @@ def _out_of_fold(vectors: Floats, labels: Floats, target: TargetSchema, seed: in
 def compare_spaces(
     before: EmbeddingSpace, after: EmbeddingSpace, data: DataSet, seed: int
 ) -> list[dict[str, Any]]:
-    """A linear probe on either space's frozen embeddings, per target.
+    """A linear probe on either space's frozen embeddings, per target that can be compared.
 
     The choice between the two spaces is made out of fold on development rows (`error_before`,
     `error_after`); `before`, `after` and the paired interval are of the hold-out and decide nothing.
@@ -112,6 +112,8 @@ def compare_spaces(
             counts = np.bincount(labels[known].astype(np.int64), minlength=len(target.classes))
             known[known] = counts[labels[known].astype(np.int64)] >= FOLDS
         y = labels[known]
+        if len(np.unique(y)) < 2 or len(np.unique(truth[measured])) < 2:
+            continue  # too few rows of a class to learn it or to rank by it
         errors, said = [], []
         for train, test in zip(train_vectors, test_vectors, strict=True):
             errors.append(_out_of_fold(train[known], y, target, seed))
@@ -188,8 +190,7 @@ def extend_space(
     )
     after.train(on_progress=on_progress)
     metrics = compare_spaces(before, after, data, seed)
-    gain = np.mean([m["error_before"] - m["error_after"] for m in metrics])
-    accepted = bool(gain > 0)
+    accepted = bool(sum(m["error_before"] - m["error_after"] for m in metrics) > 0)
     chosen = after if accepted else before
     chosen.save(out)
     if accepted:

@@ -59,7 +59,7 @@ def fit(
         run("ingest", lambda _: steps.ingest(data, [target], dataset, config=config, seed=seed))
         run(
             "train space",
-            lambda p: steps.train_space(dataset, base, seed=seed, config=config, on_progress=p),
+            lambda p: steps.train_space(dataset, base, seed=seed, on_progress=p),
         )
         run(
             "extend space",

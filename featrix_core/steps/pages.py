@@ -42,6 +42,7 @@ from featrix_core.steps.data_step import DataSet, load_dataset
 from featrix_core.steps.figures import figures
 from featrix_core.steps.names import EVALUATION, EXTENSION, JOINS, REGISTRATION, TIMELINE
 from featrix_core.tables.schema import Notice
+from featrix_core.tables.targets import encode_target
 
 if TYPE_CHECKING:
     from featrix_core.embedding_space import EmbeddingSpace
@@ -152,7 +153,7 @@ def _sphere(space: EmbeddingSpace, data: DataSet, colour: str) -> Sphere:
     numeric = target.kind == "scalar"
     values: dict[str, Any] = {"labels": tuple(frame[target.name].astype(str))}
     if numeric:
-        numbers = [float(v) for v in frame[target.name].astype(float)]
+        numbers = encode_target(sample, target).tolist()
         values = {"values": tuple(None if np.isnan(v) else v for v in numbers)}
     return Sphere(
         points=tuple(tuple(p) for p in np.round(points, 4).tolist()),

@@ -7,7 +7,6 @@ from typing import Any
 
 from featrix_core.bundle import seal_beside
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
-from featrix_core.steps.config import StepConfig
 from featrix_core.steps.data_step import load_dataset
 from featrix_core.steps.figures import write_figures
 
@@ -28,7 +27,6 @@ def train_space(
     out: Path,
     *,
     seed: int = 42,
-    config: StepConfig | None = None,
     name: str = "space",
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:

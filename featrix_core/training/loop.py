@@ -118,7 +118,7 @@ def run_loop(
     timeline: Timeline,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> LoopResult:
-    """Train; the module ends in its best validated state.
+    """Train; the module ends in its best validated state. Epochs are counted on in the timeline.
 
     Raises:
         TrainingError: the loss is not a number any more.
@@ -138,7 +138,7 @@ def run_loop(
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     average = _Average(module, plan.ema_decay)
     best_loss, best_epoch, best_state = math.inf, 0, None
-    update = 0
+    update, before = 0, len(timeline.entries)
     with deterministic(plan.seed) as generator:
         for epoch in range(1, plan.epochs + 1):
             objective.start_epoch(epoch, (epoch - 1) / plan.epochs)
@@ -165,20 +165,17 @@ def run_loop(
                         Progress(update, plan.updates, epoch, plan.epochs, float(loss.detach()))
                     )
             means = {key: float(value) / plan.steps_per_epoch for key, value in sums.items()}
-            if not math.isfinite(means["train_loss"]):
-                raise TrainingError(
-                    f"The training loss is not a number any more in epoch {epoch}.",
-                    {"learning_rate": plan.learning_rate / 3},
-                )
+            _require_number(means["train_loss"], "training", epoch, plan)
             with average.swapped():
                 module.eval()
                 validation, extra = objective.validate()
+                _require_number(validation, "validation", epoch, plan)
                 if validation < best_loss:
                     best_loss, best_epoch = validation, epoch
                     best_state = {k: v.detach().clone() for k, v in module.state_dict().items()}
             unclipped = float(norm)
             entry: dict[str, Any] = {
-                "epoch": epoch,
+                "epoch": before + epoch,
                 "learning_rate": rate_at(plan, (update - 1) / plan.updates),
                 "validation_loss": validation,
                 **means,
@@ -195,4 +192,12 @@ def run_loop(
     if best_state is not None:
         module.load_state_dict(best_state)
     module.eval()
-    return LoopResult(best_loss, best_epoch, epoch, update)
+    return LoopResult(best_loss, before + best_epoch, epoch, update)
+
+
+def _require_number(loss: float, which: str, epoch: int, plan: TrainingPlan) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The {which} loss is not a number any more in epoch {epoch}.",
+            {"learning_rate": plan.learning_rate / 3},
+        )
