@@ -83,7 +83,8 @@ def _lightgbm(train: pd.DataFrame, test: pd.DataFrame) -> Floats:
     model.fit(
         frames[0].iloc[fit],
         y[fit],
-        eval_set=[(frames[0].iloc[stop], y[stop])],
+        eval_X=frames[0].iloc[stop],
+        eval_y=y[stop],
         callbacks=[lightgbm.early_stopping(50, verbose=False)],
     )
     return np.asarray(model.predict_proba(frames[1]))[:, 1]
