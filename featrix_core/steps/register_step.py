@@ -6,12 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import atomic_directory, read_json, write_json
 from featrix_core.registry.lineage import lineage
-from featrix_core.registry.promotion import CHAMPION, paired_interval, promote, review
+from featrix_core.registry.promotion import CHAMPION, promote, review
 from featrix_core.registry.runs import TrackedRun
 from featrix_core.registry.store import Registry
 from featrix_core.registry.versions import HOLDOUT_TAG, VersionRef
@@ -50,6 +48,7 @@ def _against_champion(
     champion = registry.aliases(ref.name).get(CHAMPION)
     if champion is None or champion.version == ref.version:
         return None, None
+    from featrix_core.predictor.metrics import MetricName, bootstrap_difference
     from featrix_core.single_predictor import SinglePredictor
     from featrix_core.steps.evaluation import holdout_answers, measure
 
@@ -63,15 +62,11 @@ def _against_champion(
     except FeatrixUserError:
         return None, None  # the champion cannot read these rows; the review says so
     metrics = measure(theirs, labels, said)
-    name = "roc_auc" if "roc_auc" in metrics else "r2" if "r2" in metrics else ""
-    if not name or said.shape != own.shape:
+    name: MetricName = "roc_auc" if theirs.classes else "r2"
+    if name not in metrics or theirs.classes != ours.classes:
         return metrics, None
-
-    def statistic(y: Any, answers: Any) -> float:
-        return float(measure(ours, np.asarray(y), np.asarray(answers)).get(name, float("nan")))
-
-    interval = paired_interval(name, statistic, labels, own, said, resamples=200)
-    return metrics, interval
+    _, low, high = bootstrap_difference(name, labels, own, said)
+    return metrics, (low, high)
 
 
 def register(

@@ -1,0 +1,94 @@
+"""The page of a run, and the small page of every step."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from featrix_core.steps import extend_space, join_validate, report, step_page
+from featrix_core.steps.figures import write_figures
+
+from .conftest import Run
+
+LARGEST = 6_000_000
+
+
+@pytest.fixture(scope="module")
+def joins(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("joins") / "out"
+    join_validate(str(repository / "examples" / "flights_join.json"), out)
+    return out
+
+
+def title(page: str) -> str:
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", page, re.DOTALL)
+    assert found
+    return found.group(1).strip()
+
+
+def test_the_page_of_a_run(run: Run, joins: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    said = report(
+        page,
+        dataset=run.dataset,
+        space=run.space,
+        predictor=run.predictor,
+        joins=joins,
+        seconds={"train space": 1.5},
+    )
+    assert said == {"bytes": page.stat().st_size}
+    assert page.stat().st_size < LARGEST
+    text = page.read_text(encoding="utf-8")
+    assert title(text) == "class from credit.csv"
+    for name in ("checking_status", "airlines", "train space", "ROC AUC"):
+        assert name in text
+
+
+def test_the_page_of_a_number_with_missing_cells(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    report(page, dataset=run.dataset, space=run.space, predictor=run.numbers)
+    text = page.read_text(encoding="utf-8")
+    assert title(text) == "age from credit.csv"
+    assert len(text) < LARGEST
+    assert "RMSE" in text
+
+
+@pytest.mark.parametrize(
+    "kind", ["ingest", "train_space", "extend_space", "train_predictor", "calibrate"]
+)
+def test_pages_of_steps(kind: str, run: Run) -> None:
+    folder = {
+        "ingest": run.dataset,
+        "train_space": run.space,
+        "extend_space": run.space,
+        "train_predictor": run.trained / "class",
+        "calibrate": run.predictor,
+    }[kind]
+    page = step_page(kind, folder)
+    assert title(page) == kind.replace("_", " ")
+    assert len(page) < LARGEST
+
+
+def test_page_of_joins(joins: Path, tmp_path: Path) -> None:
+    page = step_page("join_validate", joins)
+    assert title(page) == "join validate"
+    assert "airlines" in page
+    join_validate("", tmp_path / "none")
+    assert title(step_page("join_validate", tmp_path / "none")) == "join validate"
+
+
+def test_page_of_an_extension(run: Run, tmp_path: Path) -> None:
+    features = tmp_path / "features.json"
+    features.write_text('[{"kind": "log", "name": "log_amount", "column": "credit_amount"}]')
+    extend_space(run.space, run.dataset, tmp_path / "out", features=str(features))
+    page = step_page("extend_space", tmp_path / "out")
+    assert "log_amount" in page
+
+
+def test_a_step_that_has_only_figures(tmp_path: Path) -> None:
+    write_figures(tmp_path, {"rows": 7})
+    page = step_page("batch_score", tmp_path)
+    assert title(page) == "batch score"
+    assert re.search(r"rows.{0,200}\b7\b", page, re.DOTALL)
