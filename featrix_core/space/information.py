@@ -25,6 +25,8 @@ def _shrunk_nats(logits_NAW: Tensor, class_NA: Tensor) -> Tensor:
     A space that saw few rows is too sure of what one column tells about another; without the shrinkage
     its log loss would exceed the entropy, and no information would be left.
     """
+    if not class_NA.shape[1]:
+        return torch.zeros(0)
     counts = nn.functional.one_hot(class_NA, logits_NAW.shape[-1]).sum(dim=0).float()
     share_AW = ((counts + 0.5) / (counts + 0.5).sum(dim=1, keepdim=True)).log()
     usable = torch.isfinite(logits_NAW)

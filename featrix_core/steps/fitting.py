@@ -44,7 +44,9 @@ def fit(
     if features:
         from featrix_core.features.engineer import FeatureEngineer
 
-        FeatureEngineer.from_json(Path(features))  # refused now rather than after the training
+        FeatureEngineer.from_json(
+            Path(features), exclude=[target]
+        )  # refused now rather than after the training
     seconds: dict[str, float] = {}
     with _work_folder(out) as work:
 
