@@ -9,9 +9,11 @@ import importlib
 import os
 from typing import Any
 
-# Idle OpenMP threads sleep instead of spinning: on a machine that has other work as well, spinning makes
-# training many times slower. It only takes effect where torch is not loaded yet.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How long an idle OpenMP thread spins before it sleeps. The default is so long that a second process on the
+# same cores makes training many times slower; none at all costs a third on a quiet machine. It only takes
+# effect where torch is not loaded yet.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 _HOME = {
     "EmbeddingSpace": "embedding_space",

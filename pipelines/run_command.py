@@ -126,4 +126,4 @@ def _say_extension(extension: dict[str, Any], console: Console) -> None:
 
 
 def _title(step: str, target: str | None) -> str:
-    return step.replace("_", " ") + (f" [{target}]" if target else "")
+    return step.replace("_", " ") + (f" ({target})" if target else "")

@@ -125,14 +125,13 @@ def _run(
     workdir.mkdir(parents=True, exist_ok=True)
     log = workdir / "run.log"
     steps: list[StepRun] = []
-    current, offset = "", 0
+    started_at: list[tuple[int, str]] = []
 
     def target_of(iteration: int | None) -> str | None:
         return None if iteration is None else targets[iteration]
 
     def started(step: str, iteration: int | None) -> None:
-        nonlocal current, offset
-        current, offset = step, log.stat().st_size
+        started_at.append((log.stat().st_size, step))
         if on_start is not None:
             on_start(step, target_of(iteration))
 
@@ -152,22 +151,35 @@ def _run(
         finished=finished,
     )
     if not ended_well:
-        raise _error(current, log, offset)
+        raise _error(started_at, log)
     return LocalRun(tuple(steps), log)
 
 
-def _error(step: str, log: Path, offset: int) -> FeatrixError:
-    """The exception that a step ended with, from the end of its traceback in the log."""
+def _error(started_at: list[tuple[int, str]], log: Path) -> FeatrixError:
+    """The exception that a step ended with, from the end of its traceback in the log.
+
+    A step that does not need the failed one may have started after it, so every step's part of the log is
+    looked at, the first refusal counts.
+    """
+    ends = [start for start, _ in started_at[1:]] + [log.stat().st_size]
+    parts: list[tuple[str, str]] = []
     with log.open("rb") as handle:
-        handle.seek(offset)
-        text = handle.read().decode("utf-8", errors="replace")
-    raised = [match for match in map(_RAISED.search, _tracebacks(text)) if match]
-    if raised:
+        for (start, step), end in zip(started_at, ends, strict=True):
+            handle.seek(start)
+            parts.append((step, handle.read(end - start).decode("utf-8", errors="replace")))
+    for step, text in parts:
+        raised = [match for match in map(_RAISED.search, _tracebacks(text)) if match]
+        if not raised:
+            continue
         kind = getattr(errors, raised[-1].group(1), FeatrixError)
         message = " ".join(raised[-1].group(2).split())
         if issubclass(kind, FeatrixUserError):
             return kind(message)
         return FeatrixError(f"Step {step!r} failed: {message} The log is {log}.")
+    step, text = next(
+        (part for part in parts if "Traceback (most recent" in part[1]),
+        parts[-1] if parts else ("", ""),
+    )
     reasons = re.findall(r"^\s*([\w.]*(?:Error|Exception|Interrupt)\b.*)$", text, re.MULTILINE)
     reason = f": {reasons[-1]}" if reasons else ""
     return FeatrixError(f"Step {step!r} failed{reason}. The log is {log}.")

@@ -1,7 +1,9 @@
 """Turns the row embedding so that its first axes carry the most (D15: the short vector).
 
 An orthogonal turn changes no length, angle or prediction; it only decides what the first three dimensions
-show. They become the three main axes of the training rows.
+show. They become the three main axes of the training rows. The other axes are mixed evenly: were they
+sorted by strength as well, whoever standardises the columns of an embedding would blow up its weakest
+directions (a linear probe on German credit fell from 0.83 to 0.73 AUC).
 
 Legend: N rows · M row width.
 """
@@ -13,15 +15,23 @@ from torch import Tensor
 
 from featrix_core.space.model import SpaceModel
 
+SHOWN = 3
+"""Dimensions of the short vector."""
+
 
 def main_axes(rows_NM: Tensor) -> Tensor:
-    """Orthogonal matrix (M, M) whose columns are the rows' principal axes, the strongest first."""
+    """Orthogonal matrix (M, M): first the rows' three main axes, then an even mixture of the others."""
     centred = (rows_NM - rows_NM.mean(dim=0)).double()
     _, vectors = torch.linalg.eigh(centred.T @ centred)
     axes = vectors.flip(1)
     # A direction's sign is arbitrary: fix it, so that the same rows give the same picture.
     signs = axes[axes.abs().argmax(dim=0), torch.arange(axes.shape[1])].sign()
-    return (axes * signs).float()
+    axes = axes * signs
+    generator = torch.Generator().manual_seed(0)
+    rest = axes.shape[1] - SHOWN
+    noise = torch.randn(rest, rest, generator=generator, dtype=axes.dtype)
+    mixing, _ = torch.linalg.qr(noise)
+    return torch.cat([axes[:, :SHOWN], axes[:, SHOWN:] @ mixing], dim=1).float()
 
 
 @torch.no_grad()
