@@ -27,7 +27,9 @@ Data = Annotated[str, typer.Option("--data", help="CSV or Parquet file.")]
 Model = Annotated[
     Path, typer.Option("--model", help="Folder of a predictor, or what `fit` wrote to.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Same data, same seed: same bytes.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**31, help="Same data, same seed: same bytes.")
+]
 
 
 def console() -> Any:

@@ -80,6 +80,7 @@ class EmbeddingSpace:
         self.name = name
         self.seed = seed
         self.n_epochs = n_epochs
+        self.batch_size: int | None = None
         self.output_dir = Path(output_dir) if output_dir else None
         self.training_info: dict[str, Any] = {}
         self.extension_metadata: dict[str, Any] | None = None
@@ -96,7 +97,7 @@ class EmbeddingSpace:
         tokenizer = Tokenizer.fit(schema, typed_columns(table, schema))
         self._set_rows(table, None if val_data is None else as_table(val_data), tokenizer)
         config = plan_shape(len(tokenizer.names), table.n_rows)
-        sampler = PairSampler(len(tokenizer.names), relationship_budget(config), seed)
+        sampler = PairSampler(len(tokenizer.names), relationship_budget(), seed)
         with deterministic(seed):
             self._model = SpaceModel(tokenizer, config, sampler.draw(0))
 
@@ -159,12 +160,10 @@ class EmbeddingSpace:
         plan = plan_space(
             self._train_rows.n_rows,
             epochs=n_epochs or self.n_epochs,
-            batch_size=batch_size,
+            batch_size=batch_size or self.batch_size,
             seed=self.seed,
         )
-        sampler = PairSampler(
-            len(self.tokenizer.names), relationship_budget(self._model.config), self.seed
-        )
+        sampler = PairSampler(len(self.tokenizer.names), relationship_budget(), self.seed)
         objective = SpaceObjective(self._model, self._train_rows, self._validation_rows, sampler)
         path = self.output_dir / TIMELINE if self.output_dir else None
         timeline = Timeline(plan, path, d_model=self.d_model, columns=len(self.tokenizer.names))
@@ -284,7 +283,7 @@ class EmbeddingSpace:
             ) from error
         space = cls.__new__(cls)
         space.name, space.seed = info["name"], info["seed"]
-        space.n_epochs, space.output_dir = None, None
+        space.n_epochs, space.batch_size, space.output_dir = None, None, None
         space.training_info = info["training_info"]
         space.extension_metadata = info["extension_metadata"]
         space.engineer = (
@@ -358,13 +357,14 @@ class EmbeddingSpace:
         validation = None if enriched_val_df is None else as_table(enriched_val_df)
         space._set_rows(table, validation, tokenizer)
         config = existing_es._model.config
-        budget = relationship_budget(config)
+        budget = relationship_budget()
         pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, budget, space.seed)
         with deterministic(space.seed):
             space._model = SpaceModel(tokenizer, config, pairs)
         space._fresh = copy_weights(existing_es._model, space._model, old, tokenizer)
         original = int(existing_es.training_info.get("epochs", 40))
         space.n_epochs = n_epochs or extension_epochs(original)
+        space.batch_size = batch_size or existing_es.training_info.get("batch_size")
         space.extension_metadata = {
             "extended_from_es_name": existing_es.name,
             "extended_from_es_version": {"version": VERSION},

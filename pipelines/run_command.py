@@ -11,6 +11,7 @@ from rich.console import Console
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import canonical_json, read_json, replace_path
 from featrix_core.steps.config import StepConfig
+from featrix_core.steps.outputs import check_output_folder
 from featrix_core.summary import comparison_table, seconds_table
 
 KNOWN = ("data", "targets", "features", "joins", "name", "settings")
@@ -46,17 +47,19 @@ def run_train_pipeline(
             remedy=f"Known keys are {', '.join(KNOWN)}",
         )
     data = data or _beside(config, given.get("data", ""))
-    targets = targets or list(given.get("targets", []))
+    named = given.get("targets", [])
+    targets = targets or ([named] if isinstance(named, str) else list(named))
     if not data or not targets:
         raise FeatrixUserError(
             "There is nothing to run on", remedy="Give --data and --target, or --config with both"
         )
     from pipelines.run_local import StepRun, run_train
 
-    workdir.mkdir(parents=True, exist_ok=True)
+    check_output_folder(workdir)
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     name = given.get("name", "featrix")
     settings = StepConfig.from_settings(given.get("settings", {}))
+    workdir.mkdir(parents=True, exist_ok=True)
     arguments = {
         "data": data,
         "targets": targets,

@@ -13,4 +13,5 @@ from pipelines.settings import settle
 def score(model: str, data: str, data_version: str = "") -> None:
     """Score `data` with `model`; one output row per input row, in the same order."""
     task = batch_score(model=model, data=data, data_version=data_version)
-    settle(task, "batch_score")
+    # An alias may name another version by now, which no parameter shows.
+    settle(task, "batch_score").set_caching_options(False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +79,12 @@ def _fit_set(column: ColumnSchema, embedder: TextEmbedder | None) -> SetState:
         mean.astype(np.float32),
         basis.astype(np.float32),
     )
+
+
+def _own(array: NDArray[Any]) -> Tensor:
+    """A tensor in torch's own memory: numpy's is not aligned, and products of slices of it would differ in
+    their last bits from one process to the next (TRAIN-7)."""
+    return torch.from_numpy(array).clone()
 
 
 class Tokenizer:
@@ -166,16 +173,16 @@ class Tokenizer:
             )
             time_missing[:, t] = typed[name].missing_N
         return TokenBatch(
-            smooth_NSF=torch.from_numpy(smooth),
-            position_NS=torch.from_numpy(place),
-            discrete_NSJ=torch.from_numpy(discrete),
-            z_NS=torch.from_numpy(z),
-            scalar_missing_NS=torch.from_numpy(missing),
+            smooth_NSF=_own(smooth),
+            position_NS=_own(place),
+            discrete_NSJ=_own(discrete),
+            z_NS=_own(z),
+            scalar_missing_NS=_own(missing),
             codes_NC=codes,
             code_missing_NC=code_missing,
             extra_UP=extra,
-            time_NTF=torch.from_numpy(times),
-            time_missing_NT=torch.from_numpy(time_missing),
+            time_NTF=_own(times),
+            time_missing_NT=_own(time_missing),
             text_NX=texts,
             text_missing_NX=text_missing,
             text_UE=table,
@@ -208,7 +215,7 @@ class Tokenizer:
             codes[:, c] = lookup[column.codes_N]
             missing[:, c] = column.codes_N < 0
         table = np.concatenate(extra) if extra else np.zeros((0, REDUCED), np.float32)
-        return torch.from_numpy(codes), torch.from_numpy(missing), torch.from_numpy(table)
+        return _own(codes), _own(missing), _own(table)
 
     def _texts(
         self, typed: Mapping[str, TypedColumn], n_rows: int, embedder: TextEmbedder | None
@@ -227,9 +234,9 @@ class Tokenizer:
                 tables.append(embedder.embed(list(column.texts)))
                 end += len(column.texts)
         return (
-            torch.from_numpy(texts),
-            torch.from_numpy(missing),
-            torch.from_numpy(np.concatenate(tables).astype(np.float32)),
+            _own(texts),
+            _own(missing),
+            _own(np.concatenate(tables).astype(np.float32)),
         )
 
     def state(self) -> dict[str, Tensor]:

@@ -106,7 +106,3 @@ class TokenBatch:
                 for f in fields(self)
             }
         )
-
-    def to(self, device: torch.device) -> TokenBatch:
-        """On another device."""
-        return TokenBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})

@@ -6,6 +6,7 @@ Legend: N rows · O outputs · E heads of a member.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,11 +50,12 @@ def _folds(
     if plan.folds > 1:
         folds = min(plan.folds, count)
         if classification:
-            rarest = int(np.bincount(labels_N.astype(np.int64)).min())
-            if rarest >= 2:
-                return kfold(labels_N.astype(np.int64), min(folds, max(2, rarest)), seed)
-            # A class with one row cannot be stratified: it is in the training part of all folds but one.
-            return kfold(None, folds, seed, n_rows=count)
+            # Classes with fewer rows than folds are missing from some validation parts; that is no reason to
+            # train the whole bag on less. Only where no class fills the folds are rows dealt out blindly.
+            if int(np.bincount(labels_N.astype(np.int64)).max()) >= folds:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="The least populated class")
+                    return kfold(labels_N.astype(np.int64), folds, seed)
         return kfold(None, folds, seed, n_rows=count)
     if classification:
         split = stratified_split(labels_N.astype(np.int64), plan.validation_share, seed)

@@ -59,6 +59,7 @@ class Outputs:
             return ClassScores(coding.classes, self.probabilities(answer_NO), threshold)
         assert self.interval is not None
         values = self.values(answer_NO, coding)
+        values = np.clip(values, self.interval.minimum, self.interval.maximum)
         low, high, std = self.interval.apply(values, self.scale(spread_N))
         return NumberScores(values, low, high, std, self.target_width)
 

@@ -18,6 +18,6 @@ def plan_shape(columns: int, rows: int) -> SpaceConfig:
     return SpaceConfig(d_model=256 if large else 192)
 
 
-def relationship_budget(config: SpaceConfig) -> int:
+def relationship_budget() -> int:
     """Most relationship tokens that are read in one pass."""
     return PAIRS * len(OPERATIONS)

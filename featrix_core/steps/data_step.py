@@ -136,6 +136,14 @@ def ingest(
         )
     split = _split(table, found[0], config.holdout, seed)
     development, holdout = table.take(split.train_rows), table.take(split.validation_rows)
+    for target in found:
+        labelled = int(np.isfinite(encode_target(development, target)).sum())
+        if labelled < LEAST_ROWS // 2:
+            raise FeatrixUserError(
+                f"Only {labelled} rows to train on have a label; at least {LEAST_ROWS // 2} are needed",
+                column=target.name,
+                remedy="Label more rows",
+            )
     schema = build_schema(
         development, targets=targets, exclude=config.ignore, overrides=config.types
     )

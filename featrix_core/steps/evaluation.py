@@ -175,7 +175,9 @@ def _classes(
     calibration = model.outputs.calibration
     matrix = confusion(labels, scores.predicted_N, len(scores.classes))
     result: dict[str, Any] = {
-        "metrics": _plain(classification_metrics(labels, p)),
+        # `accuracy` is of the most probable class, as for the peers; this one is of the answers given.
+        "metrics": _plain(classification_metrics(labels, p))
+        | {"accuracy_at_threshold": float((scores.predicted_N == labels).mean())},
         "baselines": {
             k: _plain(classification_metrics(labels, said)) for k, said in others.items()
         },

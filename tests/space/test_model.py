@@ -131,4 +131,4 @@ def test_shape_follows_the_table(columns: int, rows: int, d_model: int) -> None:
     config = plan_shape(columns, rows)
     assert config.d_model == d_model
     assert config.width % config.heads == 0
-    assert relationship_budget(config) == 24
+    assert relationship_budget() == 24
