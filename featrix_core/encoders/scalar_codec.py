@@ -37,6 +37,7 @@ SMOOTH = (
 DISCRETE_SIZES = (BUCKETS, 2, 2, 2, BINS)
 """bucket, is_positive, is_negative, is_outlier, quantile bin."""
 _LIMIT = 8.0
+_HUGE = 1e100  # beyond it, sums and squares of doubles overflow
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _edges(values: NDArray[np.float64], unique: NDArray[np.float64]) -> NDArray[
 
 def fit_scalar(numbers_N: NDArray[np.float64]) -> ScalarState:
     """Learn a column's transforms from its present values (a column without any counts as constant 0)."""
-    values = numbers_N[np.isfinite(numbers_N)]
+    values = np.clip(numbers_N[np.isfinite(numbers_N)], -_HUGE, _HUGE)
     if not len(values):
         values = np.zeros(1)
     unique, counts = np.unique(values, return_counts=True)
@@ -150,7 +151,7 @@ def transform_scalar(state: ScalarState, numbers_N: NDArray[np.float64]) -> Scal
     """Apply the fitted transforms; missing numbers become zeros that the encoder replaces."""
     missing = ~np.isfinite(numbers_N)
     mean, std, median, iqr, low, high, minimum, maximum, power, yj_mean, yj_std = state.parameters
-    x = np.where(missing, median, numbers_N)
+    x = np.where(missing, median, np.clip(numbers_N, -_HUGE, _HUGE))
     z = (x - mean) / std
     winsor = (np.clip(x, low, high) - mean) / std
     rank = _mid_rank(state, x)

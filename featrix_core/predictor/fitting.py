@@ -49,13 +49,12 @@ def _folds(
     count = len(labels_N)
     if plan.folds > 1:
         folds = min(plan.folds, count)
-        if classification:
-            # Classes with fewer rows than folds are missing from some validation parts; that is no reason to
-            # train the whole bag on less. Only where no class fills the folds are rows dealt out blindly.
-            if int(np.bincount(labels_N.astype(np.int64)).max()) >= folds:
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("ignore", message="The least populated class")
-                    return kfold(labels_N.astype(np.int64), folds, seed)
+        # Classes with fewer rows than folds are missing from some validation parts; that is no reason to
+        # train the whole bag on less. Only where no class fills the folds are rows dealt out blindly.
+        if classification and int(np.bincount(labels_N.astype(np.int64)).max()) >= folds:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The least populated class")
+                return kfold(labels_N.astype(np.int64), folds, seed)
         return kfold(None, folds, seed, n_rows=count)
     if classification:
         split = stratified_split(labels_N.astype(np.int64), plan.validation_share, seed)

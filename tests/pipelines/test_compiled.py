@@ -156,7 +156,7 @@ def test_every_component_is_in_a_dag(packages: dict[str, Any]) -> None:
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_image_resources_retries_and_cache(component: str, packages: dict[str, Any]) -> None:
     name, wanted = component.replace("_", "-"), STEPS[component]
-    for package in packages.values():
+    for title, package in packages.items():
         if f"exec-{name}" not in package.spec["deploymentSpec"]["executors"]:
             continue
         container = package.executor(name)
@@ -171,7 +171,8 @@ def test_image_resources_retries_and_cache(component: str, packages: dict[str, A
         )
         assert task["retryPolicy"]["maxRetryCount"] == wanted.retries == 2
         cached = task["cachingOptions"].get("enableCache", False)
-        assert cached is (component not in ("register", "report"))
+        # A model's alias may name another version tomorrow: the score pipeline always scores.
+        assert cached is (component not in ("register", "report") and title != "score")
 
 
 def test_only_trainings_ask_for_an_accelerator(train_package: Any) -> None:

@@ -48,6 +48,8 @@ def test_two_classes(run: Run) -> None:
     assert found["holdout_rows"] == len(labels) == data.holdout.n_rows
     assert found["classes"] == list(model.classes)
     assert found["metrics"]["roc_auc"] == pytest.approx(roc_auc_score(labels, said[:, 1]))
+    served = found["metrics"].pop("accuracy_at_threshold")
+    assert served == pytest.approx(np.trace(found["confusion"]["matrix"]) / 40)
     assert found["metrics"] == pytest.approx(measure(model, labels, said))
     assert found["interval"][0] <= found["metrics"]["roc_auc"] <= found["interval"][1]
     assert np.sum(found["confusion"]["matrix"]) == 40
