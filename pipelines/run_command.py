@@ -14,6 +14,8 @@ from featrix_core.steps.config import StepConfig
 from featrix_core.steps.outputs import check_output_folder
 from featrix_core.summary import comparison_table, seconds_table
 
+RESERVED = ("space", "steps", "mlartifacts", "..", ".")
+"""Names that a target cannot have: its results would replace other things of the run."""
 KNOWN = ("data", "targets", "features", "joins", "name", "settings")
 """Keys of the configuration file; paths in it are relative to the file."""
 
@@ -53,6 +55,13 @@ def run_train_pipeline(
         raise FeatrixUserError(
             "There is nothing to run on", remedy="Give --data and --target, or --config with both"
         )
+    for target in targets:
+        if target in RESERVED or "/" in target:
+            raise FeatrixUserError(
+                "The work folder uses this name for something else",
+                column=target,
+                remedy="Rename the target column, or use `featrix fit`, which needs no name for it",
+            )
     from pipelines.run_local import StepRun, run_train
 
     check_output_folder(workdir)

@@ -219,7 +219,8 @@ def _code_version() -> str:
     """Digest of featrix' own sources: changed code never meets results of the old."""
     digest = hashlib.sha256(sys.version.encode())
     package = Path(featrix_core.__file__).parent
-    for path in sorted(package.rglob("*")):
-        if path.suffix in {".py", ".json", ".html", ".css", ".js"}:
-            digest.update(f"{path.relative_to(package)} {sha256_of(path)}\n".encode())
+    for folder in (package, package.parent / "components"):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in {".py", ".json", ".j2", ".css", ".js"}:
+                digest.update(f"{path.relative_to(package.parent)} {sha256_of(path)}\n".encode())
     return digest.hexdigest()[:16]

@@ -14,7 +14,7 @@ from featrix_core.tables.table import Table
 
 
 def load_space(folder: Path, kind: str) -> EmbeddingSpace:
-    """The space of a bundle; that of a predictor may have been fine-tuned apart from its origin."""
+    """The space of a bundle; for a predictor the one that it stands on."""
     return (
         SinglePredictor.load(folder).space if kind == "predictor" else EmbeddingSpace.load(folder)
     )
