@@ -7,10 +7,11 @@ or written by another version, is refused on reading.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class ColumnType(StrEnum):
@@ -18,9 +19,26 @@ class ColumnType(StrEnum):
 
     SCALAR = "scalar"
     SET = "set"
+    ORDINAL = "ordinal"
     BOOLEAN = "boolean"
     TIMESTAMP = "timestamp"
     TEXT = "text"
+    DOCUMENT = "document"
+    LIST = "list"
+    CODE = "code"
+    EMAIL = "email"
+    DOMAIN = "domain"
+    URL = "url"
+    PHONE = "phone"
+    ADDRESS = "address"
+    VECTOR = "vector"
+    JSON = "json"
+
+
+CATEGORICAL = (ColumnType.SET, ColumnType.ORDINAL, ColumnType.BOOLEAN)
+"""Types whose schema lists every category."""
+NUMERIC = (ColumnType.SCALAR, ColumnType.TIMESTAMP)
+"""Types whose cells are numbers."""
 
 
 class Frozen(BaseModel):
@@ -39,13 +57,38 @@ class Notice(Frozen):
     action: str = ""
 
 
+class Refusal(Frozen):
+    """A type that was tried on a column and refused it, with the reason in figures."""
+
+    type: ColumnType
+    reason: str
+
+
+class HybridGroup(Frozen):
+    """Columns that describe one thing (DATA-9), such as the parts of an address or coordinates.
+
+    `strategy`: "merge" (one token in the transformer) or "relationship" (own tokens that share a
+    learned group embedding).
+    """
+
+    name: str
+    kind: str  # address | coordinates | entity
+    columns: tuple[str, ...]
+    strategy: str
+    evidence: str = ""
+
+
 class ColumnSchema(Frozen):
     """One column that enters the space.
 
     `categories` (set and boolean columns) are in descending order of frequency, ties by name, and
     `category_counts` stands beside them; `statistics` (scalar columns) holds mean, std, min, max,
     median, q01, q25, q75, q99, skew, zero_share, integer (1.0 / 0.0); for timestamps min and max in
-    seconds since 1970 (UTC). Counts are of the rows that the schema was fitted on.
+    seconds since 1970 (UTC); for texts mean_words, mean_chars, mean_parts. Counts are of the rows
+    that the schema was fitted on. `refusals` are the types that were tried before this one.
+    `levels` (ordinal columns) holds every category's place in [0, 1], beside `categories`.
+    `decimal` is the decimal mark of a number column, `delimiter` splits a list column's cells,
+    `width` is the length of a code column's cells, `dimension` the length of a vector column's.
     """
 
     name: str
@@ -61,7 +104,13 @@ class ColumnSchema(Frozen):
     statistics: dict[str, float] = {}
     categories: tuple[str, ...] = ()
     category_counts: tuple[int, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     timestamp_format: str | None = None
+    decimal: Literal[".", ","] = "."
+    levels: tuple[float, ...] = ()
+    delimiter: str | None = None
+    width: int | None = None
+    dimension: int | None = None
 
 
 class DroppedColumn(Frozen):
@@ -81,6 +130,7 @@ class TableSchema(Frozen):
     columns: tuple[ColumnSchema, ...]
     dropped: tuple[DroppedColumn, ...] = ()
     notices: tuple[Notice, ...] = ()
+    groups: tuple[HybridGroup, ...] = ()
     source_sha256: str = ""
 
     @property

@@ -62,7 +62,8 @@ class TypedColumn:
 
     scalar: `numbers_N` float64, NaN where missing or unparsed.
     timestamp: `numbers_N` seconds since 1970 UTC, NaN where missing; `offsets_N` hours from UTC.
-    set, boolean, text: `codes_N` int32 into `texts` (distinct cell texts, sorted), -1 if missing.
+    vector: `vectors_NH` float32, rows of zeros where missing.
+    all others: `codes_N` int32 into `texts` (distinct cell texts, sorted), -1 if missing.
     Unparsed cells (DATA-3) count as missing and are listed in `unparsed_examples`.
     """
 
@@ -73,5 +74,6 @@ class TypedColumn:
     offsets_N: NDArray[np.float64] | None = None
     codes_N: NDArray[np.int32] | None = None
     texts: tuple[str, ...] = ()
+    vectors_NH: NDArray[np.float32] | None = None
     n_unparsed: int = 0
     unparsed_examples: tuple[str, ...] = ()

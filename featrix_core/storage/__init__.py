@@ -1,0 +1,1 @@
+"""Local paths and S3 behind one door (OPS-8)."""
