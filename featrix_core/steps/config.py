@@ -16,13 +16,16 @@ class StepConfig(Frozen):
 
     ignore: columns that never enter the space. types: column types to use instead of the detected ones.
     target_kinds: `binary`, `multiclass` or `scalar` per target. holdout: share of rows that every figure is
-    measured on and that take part in no training. fine_tune: train the encoder with the predictor.
+    measured on and that take part in no training. group_column: rows of one of its values are never on both
+    sides of a split. time_column: the latest rows are held out. fine_tune: train the encoder with the predictor.
     """
 
     ignore: tuple[str, ...] = ()
     types: dict[str, ColumnType] = Field(default_factory=dict)
     target_kinds: dict[str, str] = Field(default_factory=dict)
     holdout: float = Field(default=0.2, gt=0.0, lt=0.9)
+    group_column: str | None = None
+    time_column: str | None = None
     fine_tune: bool | None = None
     cost_false_positive: float | None = None
     cost_false_negative: float | None = None
