@@ -10,7 +10,6 @@ Legend: B rows · A columns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TypeAlias
 
 import numpy as np
@@ -24,40 +23,6 @@ PERMUTATIONS = 8
 _CELLS = 4_000_000
 
 Output: TypeAlias = Callable[[TokenBatch], NDArray[np.float64]]
-
-
-def _mix(batch: TokenBatch, own: Tensor, other: Tensor, take_own_BA: Tensor) -> TokenBatch:
-    """Rows `own` where `take_own_BA`, rows `other` elsewhere, column by column."""
-    widths = {
-        "smooth_NSF": 0,
-        "position_NS": 0,
-        "discrete_NSJ": 0,
-        "z_NS": 0,
-        "scalar_missing_NS": 0,
-        "codes_NC": 1,
-        "code_missing_NC": 1,
-        "time_NTF": 2,
-        "time_missing_NT": 2,
-        "text_NX": 3,
-        "text_missing_NX": 3,
-    }
-    sizes = [
-        batch.scalar_missing_NS.shape[1],
-        batch.code_missing_NC.shape[1],
-        batch.time_missing_NT.shape[1],
-        batch.text_missing_NX.shape[1],
-    ]
-    masks = torch.split(take_own_BA, sizes, dim=1)
-    parts: dict[str, Tensor] = {}
-    for field in fields(batch):
-        value = getattr(batch, field.name)
-        if field.name not in widths:
-            parts[field.name] = value
-            continue
-        mask = masks[widths[field.name]]
-        mask = mask.reshape(*mask.shape, *([1] * (value.ndim - 2)))
-        parts[field.name] = torch.where(mask, value[own], value[other])
-    return TokenBatch(**parts)
 
 
 def shapley_values(
@@ -93,7 +58,7 @@ def shapley_values(
             other = others[number % len(others)].expand(count * repeat)
             # Step s of a row shows its own value in the s columns that come first in the order.
             take_SA = rank_A.unsqueeze(0) < steps.unsqueeze(1)
-            mixed = _mix(batch, own.repeat_interleave(repeat), other, take_SA.repeat(count, 1))
+            mixed = batch.mixed(own.repeat_interleave(repeat), other, take_SA.repeat(count, 1))
             said = output(mixed).reshape(count, repeat)
             values[start : start + count] += np.diff(said, axis=1)[:, rank_A.numpy()]
     return values / permutations

@@ -12,12 +12,15 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from featrix_core.encoders.column_encoders import piecewise_linear
+from featrix_core.encoders.composite_codec import SUMMARY
 from featrix_core.encoders.scalar_codec import BINS
+from featrix_core.encoders.scalar_encoder import piecewise_linear
+from featrix_core.encoders.sentences import WIDTH as SENTENCE_WIDTH
 from featrix_core.encoders.stacked import StackedLinear
 from featrix_core.encoders.timestamp_codec import FEATURES as TIME_FEATURES
-from featrix_core.encoders.tokenizer import SEMANTIC, Tokenizer
+from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.encoders.vector_codec import WIDTH as VECTOR_WIDTH
 from featrix_core.space.decoders import LARGEST_VOCABULARY, decoded_classes
 
 
@@ -61,14 +64,17 @@ class Head(nn.Module):
         self, tokenizer: Tokenizer, d_model: int, token_width: int, config: HeadConfig
     ) -> None:
         super().__init__()
-        n_scalar, n_set, n_time, n_text = (len(group) for group in tokenizer.groups)
+        n_scalar, n_set, n_time, n_text, n_composite, n_vector = (
+            len(group) for group in tokenizer.groups
+        )
         width, members = config.width, config.members
         self.config = config
         self.row_scale = math.sqrt(d_model)
         self.numbers = NumberEmbedding(n_scalar, config.frequencies, config.number_width)
         dense = d_model + len(tokenizer.names) * token_width
         dense += n_scalar * (BINS + 1 + config.number_width) + n_time * TIME_FEATURES
-        dense += n_text * SEMANTIC + len(tokenizer.names)
+        dense += n_text * SENTENCE_WIDTH + n_composite * SUMMARY + n_vector * VECTOR_WIDTH
+        dense += len(tokenizer.names)
         self.first = nn.Linear(dense, width)
         class_V, _ = decoded_classes(tokenizer)
         offset_C = torch.arange(n_set) * (LARGEST_VOCABULARY + 2)
@@ -106,6 +112,8 @@ class Head(nn.Module):
                 self.numbers(batch.z_NS.clamp(-4, 4)),
                 batch.time_NTF.flatten(1),
                 nn.functional.embedding(batch.text_NX, batch.text_UE).flatten(1) * 4.0,
+                batch.summary_NYZ.flatten(1),
+                batch.vector_NRH.flatten(1),
                 batch.missing_NA.float(),
             ],
             dim=1,

@@ -1,7 +1,7 @@
 """Linear decoders: every column, hidden or visible, is predicted from the row embedding alone (D8, D9).
 
-Legend: B rows · M row width · S, C, T, X columns per type · A all columns · K buckets + 1 (missing) ·
-W widest decoded vocabulary · E sentence width.
+Legend: B rows · M row width · S, C, T, X, Y, R columns per family · A all columns · K buckets + 1 (missing) ·
+W widest decoded vocabulary · E sentence width · Z summary width · H vector width.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import math
 import torch
 from torch import Tensor, nn
 
+from featrix_core.encoders.composite_codec import SUMMARY
 from featrix_core.encoders.scalar_codec import BUCKETS
+from featrix_core.encoders.sentences import WIDTH as SENTENCE_WIDTH
 from featrix_core.encoders.timestamp_codec import FEATURES as TIME_FEATURES
-from featrix_core.encoders.tokenizer import SEMANTIC, Tokenizer
+from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.encoders.vector_codec import WIDTH as VECTOR_WIDTH
 
 LARGEST_VOCABULARY = 64
 """Categories that a set column is decoded into; rarer ones share the class of unknown values."""
@@ -32,7 +35,8 @@ def decoded_classes(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
 
 
 class Decoders(nn.Module):
-    """Predicts buckets and z of scalars, classes of sets, calendar features, sentence vectors.
+    """Predicts buckets and z of scalars, classes of sets, calendar features, sentence vectors, summaries of
+    composite cells, vectors.
 
     Shape: row_BM, TokenBatch of the same rows → loss per cell (B, A) in nats (scalars: cross-entropy over
     buckets plus smooth-L1 on z).
@@ -40,7 +44,9 @@ class Decoders(nn.Module):
 
     def __init__(self, tokenizer: Tokenizer, d_model: int) -> None:
         super().__init__()
-        n_scalar, n_set, n_time, n_text = (len(group) for group in tokenizer.groups)
+        n_scalar, n_set, n_time, n_text, n_composite, n_vector = (
+            len(group) for group in tokenizer.groups
+        )
         class_V, count_C = decoded_classes(tokenizer)
         widest = int(count_C.max()) if n_set else 0
         self.scale = math.sqrt(d_model)
@@ -50,7 +56,9 @@ class Decoders(nn.Module):
         self.set_CMW = nn.Parameter(torch.randn(n_set, d_model, widest) * 0.02)
         self.set_bias_CW = nn.Parameter(torch.zeros(n_set, widest))
         self.time_TMF = nn.Parameter(torch.randn(n_time, d_model, TIME_FEATURES) * 0.02)
-        self.text_XME = nn.Parameter(torch.randn(n_text, d_model, SEMANTIC) * 0.02)
+        self.text_XME = nn.Parameter(torch.randn(n_text, d_model, SENTENCE_WIDTH) * 0.02)
+        self.composite_YMZ = nn.Parameter(torch.randn(n_composite, d_model, SUMMARY) * 0.02)
+        self.vector_RMH = nn.Parameter(torch.randn(n_vector, d_model, VECTOR_WIDTH) * 0.02)
         self.register_buffer("class_V", class_V, persistent=False)
         beyond_CW = torch.arange(widest) >= count_C.unsqueeze(-1)
         self.register_buffer("beyond_CW", beyond_CW, persistent=False)
@@ -87,12 +95,25 @@ class Decoders(nn.Module):
         if set_logits.shape[1]:
             parts.append(cross(set_logits.transpose(1, 2), class_BC, reduction="none"))
         if self.time_TMF.shape[0]:
-            time = torch.einsum("bm,tmf->btf", row, self.time_TMF)
-            gap = nn.functional.smooth_l1_loss(time, batch.time_NTF, reduction="none").mean(-1)
-            parts.append((4.0 * gap).masked_fill(batch.time_missing_NT, 0.0))
+            parts.append(_numbers_loss(row, self.time_TMF, batch.time_NTF, batch.time_missing_NT))
         if self.text_XME.shape[0]:
             text = torch.einsum("bm,xme->bxe", row, self.text_XME)
             true = nn.functional.embedding(batch.text_NX, batch.text_UE)
             near = nn.functional.cosine_similarity(text, true, dim=-1)
             parts.append((2.0 * (1.0 - near)).masked_fill(batch.text_missing_NX, 0.0))
+        if self.composite_YMZ.shape[0]:
+            missing = batch.composite_missing_NY
+            parts.append(_numbers_loss(row, self.composite_YMZ, batch.summary_NYZ, missing))
+        if self.vector_RMH.shape[0]:
+            missing = batch.vector_missing_NR
+            parts.append(_numbers_loss(row, self.vector_RMH, batch.vector_NRH, missing))
         return torch.cat(parts, dim=1)
+
+
+def _numbers_loss(
+    row_BM: Tensor, weight_AMF: Tensor, true_BAF: Tensor, missing_BA: Tensor
+) -> Tensor:
+    """Loss (B, A) of predicting several numbers per cell; nothing is asked of missing cells."""
+    said = torch.einsum("bm,amf->baf", row_BM, weight_AMF)
+    gap = nn.functional.smooth_l1_loss(said, true_BAF, reduction="none").mean(-1)
+    return (4.0 * gap).masked_fill(missing_BA, 0.0)

@@ -21,11 +21,15 @@ _GROUP_OF = {
     "encoders.set.": 1,
     "encoders.timestamp.": 2,
     "encoders.text.": 3,
+    "encoders.composite.": 4,
+    "encoders.vector.": 5,
     "decoders.bucket": 0,
     "decoders.z_": 0,
     "decoders.set": 1,
     "decoders.time": 2,
     "decoders.text": 3,
+    "decoders.composite": 4,
+    "decoders.vector": 5,
 }
 _ALL_COLUMNS = (
     "encoders.missing_AD",
@@ -35,7 +39,12 @@ _ALL_COLUMNS = (
     "joint.skip.",
     "marginal.",
 )
-_VOCABULARY = ("encoders.set.learned_VD", "encoders.set.semantic_VP")
+_VOCABULARY = (
+    "encoders.set.learned_VD",
+    "encoders.set.semantic_VP",
+    "encoders.set.waves_VO",
+)
+_SHARED = ("encoders.text.reduce.",)
 
 
 def _places(name: str, old: Tokenizer, new: Tokenizer) -> Tensor | None:
@@ -48,6 +57,8 @@ def _places(name: str, old: Tokenizer, new: Tokenizer) -> Tensor | None:
         return torch.tensor(place, dtype=torch.int64)
     if name.startswith(_ALL_COLUMNS):
         return torch.tensor([new.names.index(c) for c in old.names], dtype=torch.int64)
+    if name.startswith(_SHARED):
+        return None
     for prefix, group in _GROUP_OF.items():
         if name.startswith(prefix):
             columns = new.groups[group]

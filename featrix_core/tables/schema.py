@@ -88,7 +88,8 @@ class ColumnSchema(Frozen):
     that the schema was fitted on. `refusals` are the types that were tried before this one.
     `levels` (ordinal columns) holds every category's place in [0, 1], beside `categories`.
     `decimal` is the decimal mark of a number column, `delimiter` splits a list column's cells,
-    `width` is the length of a code column's cells, `dimension` the length of a vector column's.
+    `width` is the length of a code column's cells, `dimension` the length of a vector column's, `region`
+    the country (ISO code) that a phone column's numbers are read in.
     """
 
     name: str
@@ -111,6 +112,7 @@ class ColumnSchema(Frozen):
     delimiter: str | None = None
     width: int | None = None
     dimension: int | None = None
+    region: str | None = None
 
 
 class DroppedColumn(Frozen):

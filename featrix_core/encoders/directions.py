@@ -1,0 +1,25 @@
+"""Main directions of a set of vectors, with signs that do not depend on the linear-algebra library."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def main_directions(
+    vectors_ND: NDArray[np.float64], kept: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(mean_D, basis_DK, size_K): the `kept` directions of largest variance and their standard deviations.
+
+    Directions beyond the vectors' rank are zero columns of size 0.
+    """
+    mean = vectors_ND.mean(axis=0)
+    basis = np.zeros((vectors_ND.shape[1], kept))
+    size = np.zeros(kept)
+    _, values, right = np.linalg.svd(vectors_ND - mean, full_matrices=False)
+    found = min(kept, len(right))
+    # A direction's sign is arbitrary in an SVD: fix it, so that the same words give the same numbers.
+    peak = right[np.arange(found), np.abs(right[:found]).argmax(axis=1)]
+    basis[:, :found] = (right[:found] * np.where(peak < 0, -1.0, 1.0)[:, None]).T
+    size[:found] = values[:found] / np.sqrt(len(vectors_ND))
+    return mean, basis, size

@@ -1,0 +1,93 @@
+"""Categories → tokens: learned and semantic path with a gate per cell (ENC-2, D5.3).
+
+Legend: B rows · C set columns · V flat vocabulary · P reduced semantic width · O waves · D token width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from featrix_core.encoders.set_codec import REDUCED, WAVES
+from featrix_core.encoders.stacked import StackedLinear, StackedMLP, StackedNorm
+from featrix_core.encoders.tokens import TokenBatch
+
+LEARNED_SHARE = 0.38
+"""Share of the learned path that the gate starts from (D5.3)."""
+FLOOR_START, FLOOR_END = 0.7, 0.1
+"""Least share of the semantic path at the beginning and from half of the training on."""
+
+
+def semantic_floor(progress: float) -> float:
+    """Least share of the semantic path at `progress` in [0, 1] of a space's training."""
+    return FLOOR_START + (FLOOR_END - FLOOR_START) * min(1.0, 2.0 * progress)
+
+
+class SetEncoder(nn.Module):
+    """`share · learned + (1 − share) · semantic`; an unseen category takes the semantic path alone.
+
+    Ordinal categories add a smooth positional pattern of their place to the learned path. Columns without
+    sentence vectors (booleans) are all learned.
+
+    Shape: TokenBatch → (B, C, D).
+    """
+
+    def __init__(
+        self, columns: int, vocabulary: int, semantic_VP: Tensor, waves_VO: Tensor, width: int
+    ) -> None:
+        super().__init__()
+        self.learned_VD = nn.Parameter(torch.randn(vocabulary, width) * 0.5)
+        self.register_buffer("semantic_VP", semantic_VP, persistent=True)
+        self.register_buffer("waves_VO", waves_VO, persistent=True)
+        self.semantic = StackedLinear(columns, REDUCED, width)
+        self.ordinal = StackedLinear(columns, WAVES, width)
+        self.gate = StackedMLP(columns, 2 * width, max(width // 4, 4), 1)
+        with torch.no_grad():
+            self.gate.second.bias_AO.fill_(math.log(LEARNED_SHARE / (1.0 - LEARNED_SHARE)))
+        self.norm = StackedNorm(columns, width)
+        # Per column, because the columns of a finished space keep theirs when it is extended.
+        self.register_buffer("floor_C", torch.full((columns,), FLOOR_END))
+        self.register_buffer("settled_C", torch.zeros(columns, dtype=torch.bool))
+        self.semantic_VP: Tensor
+        self.waves_VO: Tensor
+        self.floor_C: Tensor
+        self.settled_C: Tensor
+
+    def _paths(self, batch: TokenBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """(learned, semantic, share of the learned path (B, C, 1))."""
+        vocabulary = self.learned_VD.shape[0]
+        codes_BC = batch.codes_NC
+        unseen_BC1 = (codes_BC >= vocabulary).unsqueeze(-1)
+        known = codes_BC.clamp(max=vocabulary - 1)
+        table = torch.cat([self.semantic_VP, batch.extra_UP]) if len(batch.extra_UP) else None
+        embed = nn.functional.embedding
+        learned = embed(known, self.learned_VD) + self.ordinal(embed(known, self.waves_VO))
+        semantic = self.semantic(embed(codes_BC, self.semantic_VP if table is None else table))
+        share = torch.sigmoid(self.gate(torch.cat([learned, semantic], dim=-1)))
+        share = torch.minimum(share, 1.0 - self.floor_C.unsqueeze(-1))
+        return learned, semantic, share.masked_fill(unseen_BC1, 0.0)
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """Encode every category."""
+        learned, semantic, share = self._paths(batch)
+        return self.norm(share * learned + (1.0 - share) * semantic)
+
+    @torch.no_grad()
+    def mature(self, progress: float, prunes: bool) -> None:
+        """Lower the semantic floor to where it belongs at `progress` of the training."""
+        floor = torch.full_like(self.floor_C, semantic_floor(progress))
+        self.floor_C.copy_(torch.where(self.settled_C, self.floor_C, floor))
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """The floor stays where the best epoch had it."""
+        self.settled_C.fill_(True)
+
+    @torch.no_grad()
+    def learned_shares(self, batch: TokenBatch) -> Tensor:
+        """Mean share of the learned path per column (C,), over the cells that have a value."""
+        present = (~batch.code_missing_NC).float()
+        share = self._paths(batch)[2].squeeze(-1)
+        return (share * present).sum(0) / present.sum(0).clamp(min=1.0)

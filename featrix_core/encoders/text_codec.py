@@ -1,0 +1,112 @@
+"""Texts, documents, lists and codes → row numbers of sentence vectors, parts and characters (ENC-3, ENC-5).
+
+A list's parts are its entries, a document's parts are chunks of about a hundred words. A text or a code has
+no parts. Characters are kept of codes alone.
+
+Legend: N rows · V distinct texts · X columns · L parts · K characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featrix_core.encoders.sentences import SentenceTable
+from featrix_core.tables.schema import ColumnSchema, ColumnType
+from featrix_core.tables.table import TypedColumn
+
+PARTS = 12
+"""Most parts that are read of a cell; of longer documents, chunks at even distances."""
+CHUNK_WORDS = 100
+CHARACTERS = 24
+"""Most characters that are read of a code."""
+ALPHABET = 128
+"""Characters beyond ASCII share code 1; 0 means that the text has ended."""
+
+
+@dataclass(frozen=True)
+class TextCells:
+    """Codes of all text columns; sentence codes still need `SentenceTable.resolve`."""
+
+    text_NX: NDArray[np.int64]
+    part_NXL: NDArray[np.int64]
+    char_NXK: NDArray[np.uint8]
+    missing_NX: NDArray[np.bool_]
+
+
+def split_list(text: str, delimiter: str) -> list[str]:
+    """The entries of a delimited cell, without brackets, quotes and empty entries."""
+    inner = text.strip().strip("[]{}()")
+    parts = (part.strip().strip("\"'").strip() for part in inner.split(delimiter))
+    return [part for part in parts if part][:PARTS]
+
+
+def chunks(text: str) -> list[str]:
+    """A document in pieces of about a hundred words, at most `PARTS`, evenly spread over it."""
+    # The sentence model reads 256 tokens; nobody is served by splitting megabytes into words.
+    words = text[:200_000].split()
+    starts = range(0, len(words), CHUNK_WORDS)
+    if len(starts) > PARTS:
+        chosen = np.linspace(0, len(starts) - 1, PARTS).round().astype(int)
+        starts_kept = [starts[k] for k in chosen.tolist()]
+    else:
+        starts_kept = list(starts)
+    return [" ".join(words[start : start + CHUNK_WORDS]) for start in starts_kept]
+
+
+def characters(texts: Sequence[str]) -> NDArray[np.uint8]:
+    """Character codes (V, K) of texts, 0 behind the end."""
+    codes = np.zeros((len(texts), CHARACTERS), np.uint8)
+    for row, text in enumerate(texts):
+        raw = np.array([ord(c) for c in text[:CHARACTERS]], np.int64)
+        codes[row, : len(raw)] = np.where((raw > 0) & (raw < ALPHABET), raw, 1)
+    return codes
+
+
+def text_cells(
+    columns: Sequence[ColumnSchema],
+    typed: Mapping[str, TypedColumn],
+    n_rows: int,
+    sentences: SentenceTable,
+) -> TextCells:
+    """Codes of every text column; work is done once per distinct text."""
+    whole = np.zeros((n_rows, len(columns)), np.int64)
+    # Axes that no column needs stay empty.
+    has_parts = any(c.type in (ColumnType.LIST, ColumnType.DOCUMENT) for c in columns)
+    has_codes = any(c.type is ColumnType.CODE for c in columns)
+    parts = np.zeros((n_rows, len(columns), PARTS if has_parts else 0), np.int64)
+    chars = np.zeros((n_rows, len(columns), CHARACTERS if has_codes else 0), np.uint8)
+    missing = np.zeros((n_rows, len(columns)), np.bool_)
+    for x, column in enumerate(columns):
+        cells = typed[column.name]
+        assert cells.codes_N is not None
+        codes_N = cells.codes_N
+        missing[:, x] = codes_N < 0
+        if not cells.texts:
+            continue
+        if column.type in (ColumnType.LIST, ColumnType.DOCUMENT):
+            part_VL = _part_codes(column, cells.texts, sentences)
+            parts[:, x] = np.where(codes_N[:, None] < 0, 0, part_VL[codes_N])
+        is_document = column.type is ColumnType.DOCUMENT
+        whole_V = sentences.mean_codes(part_VL) if is_document else sentences.codes(cells.texts)
+        if column.type is ColumnType.CODE:
+            chars[:, x] = np.where(codes_N[:, None] < 0, 0, characters(cells.texts)[codes_N])
+        whole[:, x] = np.where(codes_N < 0, 0, whole_V[codes_N])
+    return TextCells(whole, parts, chars, missing)
+
+
+def _part_codes(
+    column: ColumnSchema, texts: Sequence[str], sentences: SentenceTable
+) -> NDArray[np.int64]:
+    part_VL = np.zeros((len(texts), PARTS), np.int64)
+    for row, text in enumerate(texts):
+        found = (
+            split_list(text, column.delimiter or ",")
+            if column.type is ColumnType.LIST
+            else chunks(text)
+        )
+        part_VL[row, : len(found)] = sentences.codes(found)
+    return part_VL
