@@ -17,18 +17,19 @@ from featrix_core.tables.parts.places import STREET_PREFIXES, STREET_SUFFIXES
 from featrix_core.tables.parts.spec import tidy
 from featrix_core.tables.schema import ColumnType
 
-_LABEL = r"[\p{L}\p{N}_](?:[\p{L}\p{N}\p{M}_-]{0,61}[\p{L}\p{N}\p{M}])?"
-_HOST = rf"(?:{_LABEL}\.)+(?P<top>\p{{L}}[\p{{L}}\p{{M}}]{{1,62}}|xn--[a-z0-9-]{{1,59}})"
-_LOCAL = r"[^\s@<>,;:()\[\]\\\"]{1,64}"
-_DOMAIN = rf"(?i)^(?:\*\.)?{_HOST}\.?(?::\d{{1,5}})?$"
-_EMAIL = rf"(?i)^(?:mailto:)?{_LOCAL}@{_HOST}$"
-_EMAIL_NAMED = rf"(?i)^[^<>@]*<{_LOCAL}@{_HOST}>$"
+# No counted repetitions of large classes: Arrow compiles a pattern anew in every call.
+_LABEL = r"[\p{L}\p{N}_](?:[\p{L}\p{N}\p{M}_-]*[\p{L}\p{N}\p{M}])?"
+_HOST = rf"(?:{_LABEL}\.)+(?P<top>\p{{L}}[\p{{L}}\p{{M}}]+|[Xx][Nn]--[A-Za-z0-9-]+)"
+_LOCAL = r"[^\s@<>,;:()\[\]\\\"]+"
+_DOMAIN = rf"^(?:\*\.)?{_HOST}\.?(?::\d{{1,5}})?$"
+_EMAIL = rf"^(?:mailto:)?{_LOCAL}@{_HOST}$"
+_EMAIL_NAMED = rf"^[^<>@]*<{_LOCAL}@{_HOST}>$"
 _URL = (
     r"(?i)^(?:(?:https?|ftps?|sftp|ssh|git|s3|gs|wss?)://[^\s/?#][^\s]*|file://\S+"
     r"|mailto:[^\s@]+@[^\s@]+)$"
 )
-_URL_BARE = rf"(?i)^{_HOST}(?::\d{{1,5}})?[/?#]\S*$"
-_URL_WWW = rf"(?i)^www\.{_HOST}$"
+_URL_BARE = rf"^{_HOST}(?::\d{{1,5}})?[/?#]\S*$"
+_URL_WWW = rf"^[Ww]{{3}}\.{_HOST}$"
 _URL_PATH = r"^/[^\s/]\S*$"
 _EXTENSION = r"(?:[ ,;]*(?:ext?\.?|extension|x|#)[ :.]*\d{1,6})?"
 _PHONE_PLUS = rf"(?i)^(?:tel:)?(?:\+|00)[ ]?\d[\d ().\-/]{{5,22}}{_EXTENSION}$"
@@ -81,7 +82,9 @@ def fits(type: ColumnType, texts: Sequence[str], lenient: bool = False) -> NDArr
         return _with_top(array, _DOMAIN) & _lengths(array, 4, 254)
     if type == ColumnType.EMAIL:
         found = _with_top(array, _EMAIL, any_top=lenient)
-        return found | _with_top(array, _EMAIL_NAMED, any_top=True) if lenient else found
+        if lenient:
+            found |= _with_top(array, _EMAIL_NAMED, any_top=True)
+        return found & _lengths(array, 6, 320)
     if type == ColumnType.URL:
         found = _matches(array, _URL) | _with_top(array, _URL_BARE) | _with_top(array, _URL_WWW)
         return found | _with_top(array, _DOMAIN) | _matches(array, _URL_PATH) if lenient else found

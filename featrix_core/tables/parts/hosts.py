@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from featrix_core.tables.parts.mail_lists import FREE_MAIL_BRANDS, FREE_MAIL_DOMAINS
 from featrix_core.tables.parts.spec import (
@@ -15,6 +14,7 @@ from featrix_core.tables.parts.spec import (
     YES_NO,
     PartSpec,
     Row,
+    listed,
     scaled,
     yes_no,
 )
@@ -22,7 +22,7 @@ from featrix_core.tables.parts.spec import (
 if TYPE_CHECKING:
     from tldextract import TLDExtract
 
-SUFFIXES = tuple("com org net edu gov info io co ai uk de fr nl it br in jp au ca ru eu".split())
+SUFFIXES = listed("com org net edu gov info io co ai uk de fr nl it br in jp au ca ru eu")
 """Top-level domains with a code of their own."""
 SUFFIX_TYPES = ("generic", "country", "new", "private", "infrastructure", "ip")
 """Private: names under a company's own suffix, such as `someone.github.io`."""
@@ -39,18 +39,24 @@ HOST_FIGURES = ("labels", "host_length")
 SPEC = PartSpec(HOST_PIECES, HOST_CATEGORIES, HOST_FIGURES)
 
 _GENERIC = frozenset(
-    "com org net edu gov mil int info biz name pro aero asia cat coop jobs mobi museum post tel "
-    "travel xxx".split()
+    listed(
+        "com org net edu gov mil int info biz name pro aero asia cat coop jobs mobi museum post tel "
+        "travel xxx"
+    )
 )
 _INFRASTRUCTURE = frozenset(
-    "arpa local localhost localdomain internal lan home intranet corp test example invalid onion "
-    "alt".split()
+    listed(
+        "arpa local localhost localdomain internal lan home intranet corp test example invalid onion "
+        "alt"
+    )
 )
 _COUNTRY_SCRIPTS = frozenset(
-    "рф бг бел ею мкд мон срб укр қаз հայ ελ ευ გე ישראל ایران السعودية مصر المغرب الجزائر تونس "
-    "الاردن امارات عمان قطر سورية فلسطين سودان العراق اليمن موريتانيا پاکستان بھارت بارت भारत "
-    "भारतम् भारोत ভাৰত ভারত বাংলা ਭਾਰਤ ભારત ଭାରତ இந்தியா இலங்கை சிங்கப்பூர் భారత్ ಭಾರತ ഭാരതം ලංකා ไทย ລາວ "
-    "한국 中国 中國 台湾 台灣 香港 澳门 澳門 新加坡 مليسيا البحرين".split()
+    listed(
+        "рф бг бел ею мкд мон срб укр қаз հայ ελ ευ გე ישראל ایران السعودية مصر المغرب الجزائر تونس "
+        "الاردن امارات عمان قطر سورية فلسطين سودان العراق اليمن موريتانيا پاکستان بھارت بارت भारत "
+        "भारतम् भारोत ভাৰত ভারত বাংলা ਭਾਰਤ ભારત ଭାରତ இந்தியா இலங்கை சிங்கப்பூர் భారత్ ಭಾರತ ഭാരതം ලංකා ไทย ລາວ "
+        "한국 中国 中國 台湾 台灣 香港 澳门 澳門 新加坡 مليسيا البحرين"
+    )
 )
 # As the whole suffix or, for those that are also countries' suffixes, before a country's own.
 _SECTOR = {
@@ -80,8 +86,9 @@ _SECTOR_SECOND = {
     "or": "organisation",
     "ne": "network",
 }
-_LABEL = re.compile(r"[^\W_](?:[\w-]*\w)?|_[\w-]+|\*")
-_SEPARATORS = re.compile(r"[^\w%']+|_+")
+# Letters of every script with their marks; of ASCII only letters, digits, "-" and "_".
+_LABEL = re.compile(r"\*|(?!-)[^\x00-,./:-@\[-^`{-\xa0\s]+(?<!-)")
+_SEPARATORS = re.compile(r"[\s_.,;:!?/\\|=&+*#@^~<>()\[\]{}\"$-]+")
 _MAX_HOST = 253
 
 
@@ -90,8 +97,7 @@ def words(text: str) -> str:
     return _SEPARATORS.sub(" ", text[: 2 * MAX_PIECE]).strip()[:MAX_PIECE]
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """A host name's parts and its registered domain ("" if it has none), all in lower case."""
 
     row: Row
@@ -103,7 +109,7 @@ class Host:
 def _extract() -> TLDExtract:
     from tldextract import TLDExtract
 
-    return TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
+    return TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 @lru_cache(maxsize=1)
@@ -111,7 +117,7 @@ def _top_levels() -> frozenset[str]:
     return frozenset(suffix.rpartition(".")[2] for suffix in _extract().tlds)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def top_level(label: str) -> bool:
     """Whether `label` is a top-level domain of the public-suffix list."""
     return readable(label.lower()) in _top_levels() or label.lower() in _top_levels()
@@ -127,9 +133,13 @@ def readable(label: str) -> str:
         return label
 
 
-@lru_cache(maxsize=65_536)
 def parse_host(name: str) -> Host | None:
     """Parts of a host name or network address (no scheme, port or path); None if it is neither."""
+    return _parse_host(name) if len(name) <= _MAX_HOST + 2 else None
+
+
+@lru_cache(maxsize=32_768)
+def _parse_host(name: str) -> Host | None:
     name = name.strip().lower().translate(_DOTS).rstrip(".")
     address = _address(name)
     if address is not None:
@@ -148,11 +158,14 @@ def parse_host(name: str) -> Host | None:
         main, sub = (labels[-2] if len(labels) > 1 else top), ".".join(labels[:-2])
         public = True
     else:
-        found = _extract().extract_str(joined)
+        # Names under a company's suffix keep that company as their main part: nothing is lost.
+        extract = _extract()
+        private = extract.extract_str(joined, include_psl_private_domains=True).is_private
+        found = extract.extract_str(joined)
         main, sub, suffix = found.domain, found.subdomain, found.suffix
         public = bool(suffix)
         registered = f"{main}.{suffix}" if main and suffix else ""
-        kind = "private" if found.is_private else _kind(top) if suffix else ""
+        kind = "private" if private else _kind(top) if suffix else ""
     free = registered in FREE_MAIL_DOMAINS or (
         main in FREE_MAIL_BRANDS and (suffix == "com" or kind == "country")
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-FREE_MAIL_BRANDS = frozenset("yahoo hotmail outlook live gmx msn ymail rocketmail".split())
+from featrix_core.tables.parts.spec import listed
+
+FREE_MAIL_BRANDS = frozenset(listed("yahoo hotmail outlook live gmx msn ymail rocketmail"))
 """Registered names that give free mail under `com` and under every country's suffix."""
 
 FREE_MAIL_DOMAINS = frozenset(
-    """
+    listed("""
     gmail.com googlemail.com aol.com aim.com aol.co.uk aol.fr aol.de icloud.com me.com mac.com
     gmx.net gmx.com web.de freenet.de t-online.de arcor.de mail.com email.com usa.com post.com
     inbox.com hushmail.com hush.com proton.me protonmail.com protonmail.ch pm.me tutanota.com
@@ -17,7 +19,7 @@ FREE_MAIL_DOMAINS = frozenset(
     rediffmail.com rediff.com indiatimes.com libero.it virgilio.it tiscali.it alice.it tin.it
     inwind.it iol.it email.it orange.fr wanadoo.fr free.fr laposte.net sfr.fr neuf.fr bbox.fr
     voila.fr numericable.fr wp.pl o2.pl onet.pl op.pl interia.pl interia.eu gazeta.pl vp.pl tlen.pl
-    poczta.onet.pl seznam.cz centrum.cz email.cz post.cz volny.cz atlas.cz azet.sk centrum.sk
+    seznam.cz centrum.cz email.cz post.cz volny.cz atlas.cz azet.sk centrum.sk
     zoznam.sk freemail.hu citromail.hu uol.com.br bol.com.br terra.com.br ig.com.br globo.com
     globomail.com r7.com oi.com.br btinternet.com ntlworld.com blueyonder.co.uk virginmedia.com
     talktalk.net sky.com tiscali.co.uk lineone.net bluewin.ch hispeed.ch sunrise.ch telenet.be
@@ -29,7 +31,7 @@ FREE_MAIL_DOMAINS = frozenset(
     lycos.com excite.com care2.com mailinator.com guerrillamail.com yopmail.com 10minutemail.com
     trashmail.com tempmail.com sharklasers.com duck.com hey.com gmx.us docomo.ne.jp ezweb.ne.jp
     softbank.ne.jp excite.co.jp nifty.com walla.com walla.co.il 012.net.il mynet.com
-    """.split()
+    """)
 )
 """Other registered domains whose mailboxes mostly belong to private people."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from featrix_core.tables.parts.spec import listed
+
 _SUFFIX_FORMS = {
     "street": "street st str",
     "avenue": "avenue ave av aven",
@@ -21,7 +23,9 @@ _SUFFIX_FORMS = {
     "plaza": "plaza plz",
     "crescent": "crescent cres",
     "close": "close",
-    "alley": "alley aly mews row walk path pike turnpike tpke broadway",
+    "alley": "alley aly mews row",
+    "walk": "walk path pike turnpike tpke",
+    "broadway": "broadway",
     "loop": "loop run pass",
     "point": "point pt cove cv landing lndg",
     "hill": "hill hills hl ridge rdg grove gardens gdns green park view heights hts",
@@ -31,7 +35,7 @@ _PREFIX_FORMS = {
     "calle": "calle c/ avenida avda avd carrera paseo cra camino",
     "via": "via viale piazza corso vicolo largo piazzale",
     "rua": "rua travessa praça praca alameda estrada",
-    "avenue": "avenue boulevard",
+    "avenue": "avenue boulevard av",
     "place": "place plaza plaça",
     "highway": "highway route us-",
     "ulica": "ul ulica ulitsa улица ул al aleja",
@@ -45,9 +49,9 @@ STREET_SUFFIXES = frozenset(form for forms in _SUFFIX_FORMS.values() for form in
 STREET_PREFIXES = frozenset(form for forms in _PREFIX_FORMS.values() for form in forms.split())
 """Words that stand before it (12 *rue* Monge)."""
 STRASSE_ENDINGS = {
-    "strasse": "straße strasse str straat gatan gade gata katu veien vej vägen tie".split(),
-    "weg": ["weg", "laan", "allee"],
-    "platz": ["platz", "plein", "markt", "ring", "gasse", "damm", "ufer"],
+    "strasse": listed("straße strasse str straat gatan gade gata katu veien vej vägen tie"),
+    "weg": listed("weg laan allee"),
+    "platz": listed("platz plein markt ring gasse damm ufer"),
 }
 """Endings of street names written as one word (*Haupt*straße)."""
 STREET_TYPES = tuple(dict.fromkeys([*_SUFFIX_FORMS, *_PREFIX_FORMS, *STRASSE_ENDINGS]))
@@ -79,9 +83,7 @@ US_STATES = _codes(_STATES)
 PROVINCES = _codes(_PROVINCES)
 """The same of Canada."""
 REGIONS = tuple(sorted(set(US_STATES.values()))) + tuple(sorted(set(PROVINCES.values())))
-REGION_OF = {name: code for name, code in (US_STATES | PROVINCES).items()} | {
-    code.lower(): code for code in REGIONS
-}
+REGION_OF = US_STATES | PROVINCES | {code.lower(): code for code in REGIONS}
 
 _COUNTRY_NAMES = {
     "us": "usa,us,united states,united states of america,u s a,u s,america",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +44,17 @@ class Parts:
     fits_V: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """Parts of one text, in the order of its `PartSpec`; categories by name ("" = unknown)."""
 
     pieces: tuple[str, ...]
     categories: tuple[str, ...]
     figures: tuple[float, ...]
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The words of a list that is written as running text."""
+    return tuple(text.split())
 
 
 YES_NO = ("no", "yes")
