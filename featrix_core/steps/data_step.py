@@ -8,24 +8,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import atomic_directory, read_json, sha256_of, write_json, write_text
 from featrix_core.steps.config import StepConfig
 from featrix_core.steps.figures import write_figures
 from featrix_core.tables.build import build_schema, typed_columns
-from featrix_core.tables.cleaning import typed_column
+from featrix_core.tables.control import ROW_FILTER, ROW_WEIGHT, row_weights, switched_on
+from featrix_core.tables.drift import WARNING_KL, drift_band, drift_report
+from featrix_core.tables.holdout import holdout_split
 from featrix_core.tables.reading import read_table
-from featrix_core.tables.schema import ColumnType, Notice, TableSchema
-from featrix_core.tables.splits import Split, drift_report, random_split, stratified_split
+from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table
 from featrix_core.tables.targets import TargetSchema, detect_target, encode_target
 
 DEVELOPMENT, HOLDOUT = "development.parquet", "holdout.parquet"
-ROW_FILTER, ROW_WEIGHT = "__featrix_train", "__featrix_weight"
 LEAST_ROWS = 20
-_NO = {"0", "false", "no", "n", "f", "0.0"}
 
 
 @dataclass(frozen=True)
@@ -70,47 +68,42 @@ def load_dataset(folder: Path) -> DataSet:
 
 
 def _usable(table: Table) -> tuple[Table, list[Notice]]:
-    """Rows that the user's own control columns let in."""
+    """Rows that the user's own control columns let in; row weights are checked."""
     notices: list[Notice] = []
-    if ROW_FILTER in table.names:
-        column = typed_column(ROW_FILTER, table.arrow[ROW_FILTER], ColumnType.SET, None)
-        assert column.codes_N is not None
-        refused = np.array([text.lower() in _NO for text in column.texts] + [False])
-        keep = np.flatnonzero(~refused[column.codes_N])
-        if len(keep) < table.n_rows:
-            notices.append(
-                Notice(
-                    code="rows_filtered",
-                    column=ROW_FILTER,
-                    figure=float(table.n_rows - len(keep)),
-                    message=f"{table.n_rows - len(keep)} rows are switched off by {ROW_FILTER}",
-                    action="they take part in nothing",
-                )
-            )
-            table = table.take(keep)
-    if ROW_WEIGHT in table.names:
+    on = switched_on(table)
+    if on is not None and not on.all():
+        off = int((~on).sum())
         notices.append(
             Notice(
-                code="row_weights_unused",
+                code="rows_filtered",
+                column=ROW_FILTER,
+                figure=float(off),
+                message=f"{off} rows are switched off by {ROW_FILTER}",
+                action="they take part in nothing",
+            )
+        )
+        table = table.take(np.flatnonzero(on))
+    weights = row_weights(table)
+    if weights is not None:
+        notices.append(
+            Notice(
+                code="row_weights",
                 column=ROW_WEIGHT,
-                message="Row weights were given; this version trains on unweighted rows",
-                action="the column is kept out of the space",
+                figure=float(weights.max(initial=0.0)),
+                message=f"Rows weigh from {weights.min(initial=1.0):.3g} to "
+                f"{weights.max(initial=0.0):.3g} times the mean",
+                action="space, predictor and calibration follow the weights; figures on the "
+                "hold-out count every row once",
             )
         )
     return table, notices
 
 
-def _split(table: Table, target: TargetSchema, share: float, seed: int) -> Split:
-    """Stratified by the first target's classes; rows without its label go to the development part."""
-    labels: NDArray[np.float64] = encode_target(table, target)
-    known = np.flatnonzero(np.isfinite(labels))
-    if target.kind == "scalar":
-        inner = random_split(len(known), share, seed)
-    else:
-        inner = stratified_split(labels[known].astype(np.int64), share, seed)
-    held = known[inner.validation_rows]
-    rest = np.setdiff1d(np.arange(table.n_rows), held)
-    return Split(rest, np.sort(held), inner.coverage, inner.rare_classes, inner.notices)
+def _left_out(config: StepConfig, targets: list[str]) -> list[str]:
+    """Columns that stay out on request; no group of the hold-out is known from training."""
+    group = config.group_column
+    alone = group is not None and group not in targets and group not in config.ignore
+    return [*config.ignore, *([group] if group is not None and alone else [])]
 
 
 def ingest(
@@ -134,7 +127,15 @@ def ingest(
             column=str(data),
             remedy="Give more rows",
         )
-    split = _split(table, found[0], config.holdout, seed)
+    split = holdout_split(
+        table,
+        encode_target(table, found[0]),
+        found[0].kind != "scalar",
+        config.holdout,
+        targets=targets,
+        group_column=config.group_column,
+        time_column=config.time_column,
+    )
     development, holdout = table.take(split.train_rows), table.take(split.validation_rows)
     for target in found:
         labelled = int(np.isfinite(encode_target(development, target)).sum())
@@ -145,7 +146,7 @@ def ingest(
                 remedy="Label more rows",
             )
     schema = build_schema(
-        development, targets=targets, exclude=config.ignore, overrides=config.types
+        development, targets=targets, exclude=_left_out(config, targets), overrides=config.types
     )
     drifts = drift_report(typed_columns(development, schema), typed_columns(holdout, schema))
     notices += [
@@ -153,11 +154,12 @@ def ingest(
             code="drift",
             column=drift.column,
             figure=drift.kl,
-            message=f"{drift.column!r} is distributed differently in the hold-out (KL {drift.kl:.2f})",
-            action="look at how the rows are ordered or grouped",
+            message=f"{drift_band(drift.kl).interpretation}: {drift.column!r} is distributed "
+            f"differently in the hold-out (KL {drift.kl:.2f})",
+            action=drift_band(drift.kl).action,
         )
         for drift in drifts
-        if drift.kl > 1.0
+        if drift.kl > WARNING_KL
     ]
     notices += [*split.notices, *(n for t in found for n in t.notices)]
     with atomic_directory(Path(out)) as folder:
@@ -175,6 +177,13 @@ def ingest(
             "development_sha256": sha256_of(folder / DEVELOPMENT),
             "columns_kept": len(schema.columns),
             "columns_dropped": len(schema.dropped),
+            "split": {
+                "group_column": config.group_column,
+                "time_column": config.time_column,
+                "coverage": split.coverage,
+                "rare_classes": list(split.rare_classes),
+            },
+            "drift": [{"column": d.column, "kl": d.kl, "band": d.band} for d in drifts],
             "notices": [n.model_dump(mode="json") for n in [*table.notices, *notices]],
         }
         write_json(folder / "ingest.json", summary)

@@ -68,15 +68,42 @@ def test_the_hold_out_is_a_fifth_of_each_class(rows: pd.DataFrame, tmp_path: Pat
     )
 
 
-def test_seed_and_share_of_the_hold_out(rows: pd.DataFrame, tmp_path: Path) -> None:
-    data = write(rows, tmp_path)
+def test_share_of_the_hold_out_and_no_say_for_the_order(rows: pd.DataFrame, tmp_path: Path) -> None:
     share = StepConfig(holdout=0.35)
-    first = ingest(data, ["class"], tmp_path / "a", config=share, seed=1)
-    again = ingest(data, ["class"], tmp_path / "b", config=share, seed=1)
-    other = ingest(data, ["class"], tmp_path / "c", config=share, seed=2)
+    first = ingest(write(rows, tmp_path), ["class"], tmp_path / "a", config=share)
+    again = ingest(write(rows, tmp_path), ["class"], tmp_path / "b", config=share)
     assert first == again
-    assert first["holdout_rows"] == other["holdout_rows"] == 70
-    assert first["holdout_sha256"] != other["holdout_sha256"]
+    assert first["holdout_rows"] == 70
+    shuffled = rows.sample(frac=1.0, random_state=1)
+    ingest(write(shuffled, tmp_path), ["class"], tmp_path / "c", config=share)
+    sides = [load_dataset(tmp_path / name).holdout.to_pandas() for name in "ac"]
+    order = list(rows.columns)
+    same = [side.sort_values(order).to_numpy().tolist() for side in sides]
+    assert same[0] == same[1]
+
+
+def test_groups_and_times(rows: pd.DataFrame, tmp_path: Path) -> None:
+    frame = rows.assign(
+        branch=[f"branch {k % 40}" for k in range(200)],
+        opened=pd.date_range("2020-01-01", periods=200).astype(str),
+    )
+    data = write(frame, tmp_path)
+    by_branch = StepConfig(group_column="branch")
+    summary = ingest(data, ["class"], tmp_path / "groups", config=by_branch)
+    assert summary["split"]["group_column"] == "branch"
+    found = load_dataset(tmp_path / "groups")
+    train, held = (t.to_pandas()["branch"] for t in (found.development, found.holdout))
+    assert not set(train) & set(held)
+    assert len(held) == pytest.approx(40, abs=5)
+    # A group of the hold-out is never known from training, so its name cannot be learned from.
+    assert {d.name: d.reason for d in found.schema.dropped}["branch"] == "ignored"
+    ingest(data, ["class"], tmp_path / "times", config=StepConfig(time_column="opened"))
+    found = load_dataset(tmp_path / "times")
+    train, held = (t.to_pandas()["opened"] for t in (found.development, found.holdout))
+    assert train.max() < held.min()
+    assert "opened" in found.schema.names
+    with pytest.raises(FeatrixUserError, match="no column 'bank'"):
+        ingest(data, ["class"], tmp_path / "no", config=StepConfig(group_column="bank"))
 
 
 def test_several_targets_stay_out_of_the_space(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -130,25 +157,28 @@ def test_rows_that_are_switched_off_take_part_in_nothing(
         assert set(table.to_pandas()["__featrix_train"]) <= {"1", "true", "", "yes"}
 
 
-def test_weights_are_named_as_unused(rows: pd.DataFrame, tmp_path: Path) -> None:
-    frame = rows.assign(__featrix_weight=[str(k / 7) for k in range(200)])
+def test_weights_are_checked_and_kept(rows: pd.DataFrame, tmp_path: Path) -> None:
+    frame = rows.assign(__featrix_weight=[str(k % 4) for k in range(200)])
     ingest(write(frame, tmp_path), ["class"], tmp_path / "out")
-    said = notices(tmp_path / "out")["row_weights_unused"]
-    assert said["column"] == "__featrix_weight"
-    assert "__featrix_weight" not in load_dataset(tmp_path / "out").schema.names
+    said = notices(tmp_path / "out")["row_weights"]
+    assert (said["column"], said["figure"]) == ("__featrix_weight", 2.0)
+    data = load_dataset(tmp_path / "out")
+    assert "__featrix_weight" not in data.schema.names
+    assert "__featrix_weight" in data.development.names
+    wrong = frame.assign(__featrix_weight=["-1", *["1"] * 199])
+    with pytest.raises(FeatrixUserError, match="numbers of 0 or more"):
+        ingest(write(wrong, tmp_path), ["class"], tmp_path / "wrong")
 
 
 def test_drift_between_the_two_parts_is_said(rows: pd.DataFrame, tmp_path: Path) -> None:
     ingest(write(rows, tmp_path), ["class"], tmp_path / "even")
     assert "drift" not in notices(tmp_path / "even")
-    held = load_dataset(tmp_path / "even").holdout.to_pandas()
-    # The split depends on the labels alone, so a column may be made to tell the parts apart.
-    key = [*rows.columns]
-    inside = rows.merge(held.drop_duplicates(), on=key, how="left", indicator=True)
-    assert inside["_merge"].eq("both").sum() == 40
-    frame = rows.assign(phase=np.where(inside["_merge"] == "both", "new", "old"))
-    frame.loc[frame.index[inside["_merge"].eq("left_only").to_numpy()][:2], "phase"] = "new"
-    ingest(write(frame, tmp_path), ["class"], tmp_path / "odd")
+    bands = read_json(tmp_path / "even" / "ingest.json")["drift"]
+    assert len(bands) == 7 and {d["band"] for d in bands} <= {"identical", "moderate"}
+    # The latest rows are held out, and a new form came into use shortly before them.
+    frame = rows.assign(number=np.arange(200), phase=np.where(np.arange(200) < 157, "old", "new"))
+    config = StepConfig(time_column="number", ignore=("number",))
+    ingest(write(frame, tmp_path), ["class"], tmp_path / "odd", config=config)
     said = notices(tmp_path / "odd")["drift"]
     assert said["column"] == "phase"
     assert said["figure"] > 1.0

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featrix_core.tables.build import build_schema, typed_columns
-from featrix_core.tables.reading import read_table
-from featrix_core.tables.splits import drift_report, kfold, random_split, stratified_split
-
-DATA = Path(__file__).parents[2] / "examples" / "data"
+from featrix_core.tables.splits import (
+    group_split,
+    keyed_split,
+    kfold,
+    random_keys,
+    random_split,
+    stratified_split,
+    time_split,
+)
 
 
 def test_the_churn_example() -> None:
@@ -32,7 +33,12 @@ def test_the_coverage_example() -> None:
     split = stratified_split(labels, min_samples=8)
     assert split.coverage == pytest.approx(0.856)
     assert len(split.rare_classes) == 23
-    assert "85.6%" in split.notices[0].message and "144 rows" in split.notices[0].message
+    message = split.notices[0].message
+    assert message.startswith(
+        "85.6% of the samples can be validated; 144 samples of 23 rare categories"
+    )
+    assert (split.notices[0].figure, split.notices[0].code) == (split.coverage, "rare_classes")
+    assert "used for training" in split.notices[0].action
     assert not np.isin(labels[split.validation_rows], np.arange(2, 25)).any()
 
 
@@ -84,45 +90,142 @@ def test_kfold() -> None:
     assert sorted(np.concatenate([held for _, held in plain]).tolist()) == list(range(10))
 
 
-def test_a_fair_split_does_not_drift_and_a_split_by_value_does() -> None:
-    table = read_table(DATA / "german_credit.csv")
-    schema = build_schema(table, targets=["class"])
-    labels = np.array(table.arrow["class"].to_pylist())
+def test_single_rows_train() -> None:
+    labels = np.array(["a"] * 50 + ["b"] + ["c"] * 4)
     split = stratified_split(labels)
-    sides = [
-        typed_columns(table.take(rows), schema)
-        for rows in (split.train_rows, split.validation_rows)
-    ]
-    fair = drift_report(*sides)
-    assert {drift.band for drift in fair} == {"identical"}
-    assert len(fair) == len(schema.columns)
-    ages = pd.to_numeric(pd.Series(table.arrow["age"].to_pylist())).to_numpy()
-    order = np.argsort(ages, kind="stable").astype(np.int64)
-    unfair = drift_report(
-        typed_columns(table.take(order[:800]), schema),
-        typed_columns(table.take(order[800:]), schema),
-    )
-    assert unfair[0].column == "age" and unfair[0].band in ("high", "severe")
-    assert unfair[0].kl > 1.0 > unfair[1].kl
+    assert set(split.rare_classes) == {"b", "c"}
+    assert set(labels[split.validation_rows]) == {"a"}
+    assert len(split.validation_rows) == 10
 
 
-def test_bands() -> None:
-    def report(train: list[str], held: list[str]) -> str:
-        schema = build_schema(read_table(pd.DataFrame({"c": train + held})))
-        sides = [typed_columns(read_table(pd.DataFrame({"c": s})), schema) for s in (train, held)]
-        return drift_report(*sides)[0].band
-
-    even = ["a"] * 500 + ["b"] * 500
-    assert report(even, even[300:700]) == "identical"
-    assert report(even, ["a"] * 180 + ["b"] * 20) == "moderate"
-    assert report(["a"] * 800 + ["b"] * 200, ["b"] * 200) == "high"
-    assert report(["a"] * 990 + ["b"] * 10, ["b"] * 200) == "severe"
+def test_rows_of_one_key_stay_together() -> None:
+    keys = np.repeat(np.arange(500, dtype=np.uint64), 2)[::-1].copy()
+    labels = np.zeros(1000, np.int64)
+    for split in (stratified_split(labels, keys_N=keys), keyed_split(keys)):
+        assert len(split.validation_rows) == 200
+        assert not np.isin(keys[split.validation_rows], keys[split.train_rows]).any()
 
 
-def test_text_and_missing_cells_drift() -> None:
-    airports = read_table(DATA / "flights" / "airports.parquet").to_pandas()[["name"]]
-    schema = build_schema(read_table(airports))
-    gone = airports.where(np.arange(len(airports))[:, None] % 10 == 0)
-    sides = [typed_columns(read_table(frame), schema) for frame in (airports, gone)]
-    assert drift_report(sides[0], sides[0])[0].kl < 0.01
-    assert drift_report(*sides)[0].kl > 1.0
+def test_a_common_case_is_on_both_sides() -> None:
+    """600 of 1,000 rows are the same: held out together, they would be three times the share."""
+    keys = random_keys(1000, 1)
+    keys[:600] = 7
+    split = keyed_split(keys)
+    assert len(split.validation_rows) == 200
+    assert 80 < (split.validation_rows < 600).sum() < 160
+    spread = keyed_split(np.repeat(np.arange(50, dtype=np.uint64), 20), spread=True)
+    assert len(spread.validation_rows) == 200
+    assert len(set(spread.validation_rows // 20)) > 40
+
+
+def test_two_equal_rows_are_split_all_the_same() -> None:
+    assert len(keyed_split(np.zeros(2, np.uint64)).validation_rows) == 1
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.sampled_from("aab")), min_size=2, max_size=80),
+    st.floats(0.05, 0.95),
+)
+def test_no_group_is_on_both_sides(rows: list[tuple[int, str]], fraction: float) -> None:
+    groups = np.array([group for group, _ in rows])
+    labels = np.array([label for _, label in rows])
+    if len(set(groups)) < 2:
+        with pytest.raises(ValueError, match="two groups"):
+            group_split(groups, random_keys(9, 1), fraction, labels)
+        return
+    split = group_split(groups, random_keys(9, 1), fraction, labels)
+    assert not set(groups[split.train_rows]) & set(groups[split.validation_rows])
+    both = np.concatenate([split.train_rows, split.validation_rows])
+    assert sorted(both.tolist()) == list(range(len(rows)))
+    assert len(split.train_rows) and len(split.validation_rows)
+
+
+def test_groups_are_stratified() -> None:
+    """2,000 customers of 1 to 9 rows; one in twenty churns."""
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(2000), rng.integers(1, 10, 2000))
+    labels = (groups % 20 == 0).astype(np.int64)
+    split = group_split(groups, random_keys(2000, 4), 0.2, labels)
+    assert len(split.validation_rows) / len(groups) == pytest.approx(0.2, abs=0.002)
+    assert labels[split.validation_rows].mean() == pytest.approx(labels.mean(), abs=0.002)
+
+
+def test_one_large_group_trains() -> None:
+    groups = np.array([0] * 600 + [*range(1, 401)])
+    for seed in range(5):
+        split = group_split(groups, random_keys(401, seed), 0.2)
+        assert len(split.validation_rows) == 200
+        assert 0 not in groups[split.validation_rows]
+
+
+def test_groups_of_rare_classes_train() -> None:
+    groups = np.repeat(np.arange(40), 5)
+    labels = np.zeros(200, np.int64)
+    labels[[3, 77, 150]] = 1
+    split = group_split(groups, random_keys(40, 0), 0.2, labels)
+    assert set(np.flatnonzero(labels)) <= set(split.train_rows)
+    assert split.rare_classes == ("1",)
+    assert split.coverage == pytest.approx(197 / 200)
+    assert len(split.validation_rows) == pytest.approx(40, abs=5)
+
+
+def test_the_latest_rows_validate() -> None:
+    times = np.random.default_rng(0).permutation(100).astype(float)
+    split = time_split(times, 0.2)
+    assert times[split.validation_rows].min() == 80.0
+    assert times[split.train_rows].max() == 79.0
+
+
+def test_one_moment_is_on_one_side_and_no_time_trains() -> None:
+    times = np.repeat([1.0, 2.0, 3.0, np.nan], [40, 30, 20, 10])
+    split = time_split(times, 0.2)
+    assert set(times[split.validation_rows]) == {3.0}
+    assert len(split.train_rows) == 80
+    with pytest.raises(ValueError, match="two moments"):
+        time_split(np.array([1.0, 1.0, np.nan]), 0.2)
+
+
+def test_classes_of_one_time_only_are_named() -> None:
+    times = np.arange(100.0)
+    labels = np.array(["old"] * 30 + ["mid"] * 60 + ["new"] * 10)
+    split = time_split(times, 0.2, labels)
+    assert split.rare_classes == ("old",)
+    assert split.coverage == pytest.approx(0.7)
+    found = {notice.code: notice for notice in split.notices}
+    assert "new" in found["untrained_classes"].message
+    assert "70.0% of the samples" in found["rare_classes"].message
+
+
+def test_groups_by_time() -> None:
+    groups = np.repeat(np.arange(50), 4)
+    times = groups * 3.0 + np.tile([0.0, 5.0, 2.0, np.nan], 50)
+    split = time_split(times, 0.2, None, groups)
+    assert set(groups[split.validation_rows]) == set(range(40, 50))
+    assert len(split.validation_rows) == 40
+
+
+def test_folds_by_group() -> None:
+    groups = np.repeat(np.arange(30), 4)
+    labels = (groups % 3 == 0).astype(np.int64)
+    for classes in (labels, None):
+        folds = kfold(classes, 5, 1, n_rows=120, groups_N=groups)
+        assert sorted(np.concatenate([held for _, held in folds]).tolist()) == list(range(120))
+        for train, held in folds:
+            assert not set(groups[train]) & set(groups[held])
+            assert classes is None or labels[held].mean() == pytest.approx(1 / 3, abs=0.01)
+    with pytest.raises(ValueError, match="as many groups"):
+        kfold(labels, 5, groups_N=groups % 3)
+
+
+def test_folds_by_time() -> None:
+    times = np.random.default_rng(0).permutation(60).astype(float)
+    times[:5] = np.nan
+    folds = kfold(None, 4, n_rows=60, times_N=times)
+    assert len(folds) == 4
+    for train, held in folds:
+        assert np.nanmax(times[train]) < times[held].min()
+    with pytest.raises(ValueError, match="not both"):
+        kfold(None, 4, n_rows=60, times_N=times, groups_N=np.arange(60))
+    with pytest.raises(ValueError, match="n_rows"):
+        kfold(None, 4)

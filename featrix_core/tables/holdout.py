@@ -1,0 +1,209 @@
+"""The hold-out, chosen by what the rows hold: no seed and no order of rows has a say (DATA-7).
+
+See `docs/decisions/hold-out.md`. Shape legend: N rows, G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from featrix_core.errors import FeatrixUserError
+from featrix_core.tables.build import missing_column
+from featrix_core.tables.cleaning import distinct_texts, typed_column
+from featrix_core.tables.control import INTERNAL_PREFIX
+from featrix_core.tables.schema import ColumnType, Notice
+from featrix_core.tables.splits import (
+    Keys,
+    Rows,
+    Split,
+    group_split,
+    keyed_split,
+    mixed,
+    stratified_split,
+    time_split,
+)
+from featrix_core.tables.table import Table
+from featrix_core.tables.types import detect_type
+
+_HASH_KEY = "featrix hold-out"  # sixteen characters; another key draws another hold-out
+_COARSE_SHARE = 0.5
+
+
+def holdout_split(
+    table: Table,
+    labels_N: NDArray[np.float64],
+    classification: bool,
+    fraction: float = 0.2,
+    *,
+    targets: Collection[str] = (),
+    group_column: str | None = None,
+    time_column: str | None = None,
+) -> Split:
+    """Development and hold-out rows of a table.
+
+    The rows of lowest content hash are held out, class by class; with `group_column` whole groups by
+    the hash of their name, with `time_column` the latest rows. Rows without a label are never held
+    out (nor, with groups, is anything that shares a group with held-out rows trained on).
+
+    Args:
+        labels_N: class numbers, or numbers; NaN where a row has no label.
+        targets: columns that say nothing on which side a row belongs; a relabelled row stays put.
+
+    Raises:
+        FeatrixUserError: a group or time column that does not exist or that cannot split the rows.
+    """
+    known = np.flatnonzero(np.isfinite(labels_N))
+    classes = labels_N[known].astype(np.int64) if classification else None
+    groups_N = None if group_column is None else group_codes(table, group_column)
+    if time_column is not None:
+        inner = _by_time(table, time_column, known, fraction, classes, groups_N)
+    elif groups_N is not None:
+        assert group_column is not None
+        inner = _by_group(table, group_column, known, fraction, classes, groups_N)
+    else:
+        inner = _by_content(table, known, fraction, classes, targets)
+    held = np.sort(known[inner.validation_rows])
+    aside = np.zeros(table.n_rows, bool)
+    aside[held] = True
+    if groups_N is not None:
+        # Unlabelled rows of a held-out group would carry it into the training of the space.
+        aside |= np.isin(groups_N, groups_N[held]) & ~np.isfinite(labels_N)
+    return replace(inner, train_rows=np.flatnonzero(~aside).astype(np.int64), validation_rows=held)
+
+
+def row_keys(table: Table, exclude: Collection[str] = ()) -> Keys:
+    """A 64-bit hash of each row's canonical texts (N), the same for the same cells.
+
+    The order of columns has no say, nor have the columns of control and those of `exclude`.
+    """
+    keys = np.zeros(table.n_rows, np.uint64)
+    for name in table.names:
+        if name in exclude or name.startswith(INTERNAL_PREFIX):
+            continue
+        texts = distinct_texts(table.arrow[name])
+        salt = _hashes([name])[0]
+        cells_V = mixed(_hashes(list(texts.values)) + salt)
+        keys += np.append(cells_V, mixed(np.array([salt], np.uint64)))[texts.codes_N]
+    return mixed(keys)
+
+
+def group_codes(table: Table, column: str) -> Rows:
+    """Group number of every row (N), 0 … G-1; a row without a group is one by itself.
+
+    Raises:
+        FeatrixUserError: no such column.
+    """
+    _require(table, column)
+    codes = distinct_texts(table.arrow[column]).codes_N.astype(np.int64)
+    alone = np.flatnonzero(codes < 0)
+    codes[alone] = int(codes.max(initial=-1)) + 1 + np.arange(len(alone))
+    return codes
+
+
+def _hashes(texts: list[str]) -> Keys:
+    if not texts:
+        return np.zeros(0, np.uint64)
+    return pd.util.hash_array(np.array(texts, dtype=object), hash_key=_HASH_KEY, categorize=False)
+
+
+def _require(table: Table, column: str) -> None:
+    if column not in table.names:
+        raise missing_column(column, table.names)
+
+
+def _by_content(
+    table: Table,
+    known: Rows,
+    fraction: float,
+    classes: Rows | None,
+    targets: Collection[str],
+) -> Split:
+    keys = row_keys(table, targets)[known]
+    distinct = len(np.unique(keys))
+    # Where most rows repeat another one, equal rows are the table's usual case and no copies.
+    spread = distinct < _COARSE_SHARE * len(keys)
+    if classes is None:
+        split = keyed_split(keys, fraction, spread=spread)
+    else:
+        split = stratified_split(classes, fraction, keys_N=keys, spread=spread)
+    copies = len(keys) - distinct
+    if not copies:
+        return split
+    side = "both sides, as most rows repeat another" if spread else "one side of the split"
+    notice = Notice(
+        code="repeated_rows",
+        message=f"{copies} of {len(keys)} rows repeat the inputs of another row",
+        figure=copies / len(keys),
+        action=f"kept; rows that are the same are on {side}",
+    )
+    return replace(split, notices=(*split.notices, notice))
+
+
+def _by_group(
+    table: Table,
+    column: str,
+    known: Rows,
+    fraction: float,
+    classes: Rows | None,
+    groups_N: Rows,
+) -> Split:
+    texts = distinct_texts(table.arrow[column])
+    count = int(groups_N.max(initial=-1)) + 1
+    keys_G = np.zeros(count, np.uint64)
+    keys_G[: len(texts.values)] = mixed(_hashes(list(texts.values)))
+    alone = np.flatnonzero(texts.codes_N < 0)
+    if len(alone):
+        keys_G[groups_N[alone]] = row_keys(table, [column])[alone]
+    try:
+        return group_split(groups_N[known], keys_G, fraction, classes)
+    except ValueError as error:
+        raise FeatrixUserError(
+            f"Rows can only be split by groups where there are at least two: {error}",
+            column=column,
+            remedy="Name a column whose values tell groups apart, or leave group_column out",
+        ) from error
+
+
+def _by_time(
+    table: Table,
+    column: str,
+    known: Rows,
+    fraction: float,
+    classes: Rows | None,
+    groups_N: Rows | None,
+) -> Split:
+    _require(table, column)
+    type = detect_type(column, table.arrow[column]).type
+    if type not in (ColumnType.TIMESTAMP, ColumnType.SCALAR):
+        raise FeatrixUserError(
+            f"Rows can be ordered by timestamps or numbers; this column is a {type.value}",
+            column=column,
+            remedy="Name a column of dates or numbers as time_column",
+        )
+    times = typed_column(column, table.arrow[column], type, None).numbers_N
+    assert times is not None
+    chosen = None if groups_N is None else groups_N[known]
+    try:
+        split = time_split(times[known], fraction, classes, chosen)
+    except ValueError as error:
+        raise FeatrixUserError(
+            f"The rows cannot be split by time: {error}",
+            column=column,
+            remedy="Name a column that tells earlier from later rows",
+        ) from error
+    undated = int(np.isnan(times[known]).sum())
+    if not undated:
+        return split
+    notice = Notice(
+        code="rows_without_time",
+        column=column,
+        message=f"{undated} rows have no time in {column!r}",
+        figure=float(undated),
+        action="they are used for training",
+    )
+    return replace(split, notices=(*split.notices, notice))
