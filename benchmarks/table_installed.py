@@ -17,7 +17,9 @@ import pandas as pd
 def distributions() -> pd.DataFrame:
     """Installed distributions: what their metadata says."""
     rows = []
-    found = {str(each.metadata["Name"]).lower(): each for each in importlib.metadata.distributions()}
+    found = {
+        str(each.metadata["Name"]).lower(): each for each in importlib.metadata.distributions()
+    }
     for _, each in sorted(found.items()):
         said = each.metadata
         links = [link.partition(",")[2].strip() for link in said.get_all("Project-URL") or []]
@@ -237,7 +239,11 @@ def colours() -> pd.DataFrame:
     from matplotlib.colors import XKCD_COLORS, to_rgb
 
     rows = [
-        {"colour": name.removeprefix("xkcd:"), "hex": code, "rgb": [round(v, 4) for v in to_rgb(code)]}
+        {
+            "colour": name.removeprefix("xkcd:"),
+            "hex": code,
+            "rgb": [round(v, 4) for v in to_rgb(code)],
+        }
         for name, code in sorted(XKCD_COLORS.items())
     ]
     return pd.DataFrame(rows)
