@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -33,12 +34,13 @@ from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.space.relationships import PairSampler
 from featrix_core.tables.build import build_schema, missing_column, typed_columns
+from featrix_core.tables.control import row_weights, usable_rows
 from featrix_core.tables.schema import TableSchema
-from featrix_core.tables.splits import random_split
 from featrix_core.tables.table import Table
 from featrix_core.training.loop import Progress, deterministic, run_loop
 from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan, plan_space
+from featrix_core.training.rotation import Sides
 from featrix_core.training.timeline import Timeline
 from featrix_core.version import VERSION
 
@@ -55,7 +57,8 @@ class EmbeddingSpace:
 
     Args:
         train_data: rows to learn from; a data set, DataFrame, table or path.
-        val_data: rows for validation; a tenth of the training rows when left out.
+        val_data: rows for validation, which never train; when left out, a tenth of the training rows
+            validates, and a tenth of that tenth is exchanged every 25 epochs (DATA-8).
         n_epochs: epochs; the plan decides when left out.
         name: shown in lineage and registry.
         seed: same data, same seed, same machine: same bytes (TRAIN-7).
@@ -88,7 +91,7 @@ class EmbeddingSpace:
         self.engineer: FeatureEngineer | None = None
         self.information_bits: NDArray[np.float32] | None = None
         self._fresh: dict[str, torch.Tensor] | None = None
-        table = as_table(train_data)
+        table = usable_rows(as_table(train_data))
         if schema is None:
             if isinstance(train_data, FeatrixInputDataSet):  # noqa: SIM108 (mypy narrows blocks only)
                 schema = train_data.schema()
@@ -105,12 +108,15 @@ class EmbeddingSpace:
         self.tokenizer = tokenizer
         self.schema = tokenizer.schema
         self.train_table: Table | None = train
-        if validation is None:
-            share = min(0.1, 1024 / max(train.n_rows, 1))
-            parts = random_split(train.n_rows, share, self.seed)
-            train, validation = train.take(parts.train_rows), train.take(parts.validation_rows)
-        self._train_rows: TokenBatch | None = self._tokens(train)
-        self._validation_rows: TokenBatch | None = self._tokens(validation)
+        self._rows: TokenBatch | None = self._tokens(train)
+        self._sides = Sides.split(train.n_rows, self.seed)
+        if validation is not None:
+            self._sides = Sides.given(train.n_rows, validation.n_rows)
+            self._rows = self._rows.followed_by(self._tokens(validation), tokenizer.vocabulary)
+        weights_N = row_weights(train)
+        # Weights of given validation rows choose no epoch: all of them count once.
+        held = np.ones(self._rows.n_rows - train.n_rows)
+        self._weights_N = None if weights_N is None else np.append(weights_N, held)
 
     def _tokens(self, table: Table) -> TokenBatch:
         return self.tokenizer.encode(typed_columns(self.enriched(table), self.schema))
@@ -152,44 +158,41 @@ class EmbeddingSpace:
             FeatrixUserError: the space was loaded and has no rows to train on.
             TrainingError: training failed in a way that no intervention mends.
         """
-        if self._train_rows is None or self._validation_rows is None:
+        if self._rows is None:
             raise FeatrixUserError(
                 "A loaded space has no rows to train on",
                 remedy="Make a new EmbeddingSpace from data, or extend this one",
             )
         plan = plan_space(
-            self._train_rows.n_rows,
+            self._sides.n_train,
             epochs=n_epochs or self.n_epochs,
             batch_size=batch_size or self.batch_size,
             seed=self.seed,
         )
         sampler = PairSampler(len(self.tokenizer.names), relationship_budget(), self.seed)
-        objective = SpaceObjective(self._model, self._train_rows, self._validation_rows, sampler)
+        weights = None if self._weights_N is None else torch.from_numpy(self._weights_N).float()
+        objective = SpaceObjective(self._model, self._rows, self._sides, sampler, weights)
         path = self.output_dir / TIMELINE if self.output_dir else None
         timeline = Timeline(plan, path, d_model=self.d_model, columns=len(self.tokenizer.names))
         fresh = self._fresh
         if fresh is None:
             result = run_loop(objective, plan, timeline, on_progress)
         else:
-            result = run_phases(
-                objective,
-                plan,
-                timeline,
-                lambda: only_new_columns(self._model, fresh),
-                on_progress,
-            )
+            only_new = partial(only_new_columns, self._model, fresh)
+            result = run_phases(objective, plan, timeline, only_new, on_progress)
         self.timeline = timeline.document()
         if path is not None:
             timeline.write(path)
-        rows_NM, _ = self._model.encode_rows(self._train_rows.rows(slice(0, AXES_ROWS)))
+        self._model.encoders.settle()
+        train_rows = self._rows.rows(self._sides.train_T)
+        rows_NM, _ = self._model.encode_rows(train_rows.rows(slice(0, AXES_ROWS)))
         turn_axes(self._model, rows_NM)
-        bits = mutual_information_matrix(self._model, self._train_rows)
+        bits = mutual_information_matrix(self._model, train_rows)
         self.information_bits = bits.numpy()
         self._record(plan, result.best_loss, result.best_epoch, result.updates)
         return self
 
     def _record(self, plan: TrainingPlan, loss: float, epoch: int, updates: int) -> None:
-        assert self._train_rows is not None
         self.training_info = {
             "final_validation_loss": loss,
             "best_epoch": epoch,
@@ -197,7 +200,7 @@ class EmbeddingSpace:
             "epochs": plan.epochs,
             "batch_size": plan.batch_size,
             "learning_rate": plan.learning_rate,
-            "training_rows": self._train_rows.n_rows,
+            "training_rows": self._sides.n_train,
             "parameters": sum(p.numel() for p in self._model.parameters()),
         }
 
@@ -296,8 +299,7 @@ class EmbeddingSpace:
         state = {k.removeprefix("codec."): v for k, v in codecs.items()}
         space.tokenizer = Tokenizer.from_state(schema, state)
         space.schema = schema
-        space._train_rows = space._validation_rows = None
-        space.train_table = None
+        space._rows = space.train_table = None
         space._fresh = None
         with deterministic(space.seed):
             space._model = SpaceModel(space.tokenizer, config, weights["pairs_Q2"])

@@ -37,14 +37,9 @@ class ColumnEncoders(nn.Module):
         families = tokenizer.families
         states = [tokenizer.states[column.name] for column in families["scalar"]]
         scalars = [state for state in states if isinstance(state, ScalarState)]
-        semantic, waves = (torch.from_numpy(table) for table in tokenizer.set_tables())
         count = {name: len(families[name]) for name in FAMILIES}
         self.scalar = ScalarEncoder(scalars, width) if scalars else None
-        self.set = (
-            SetEncoder(count["set"], tokenizer.vocabulary, semantic, waves, width)
-            if count["set"]
-            else None
-        )
+        self.set = SetEncoder(count["set"], tokenizer.set_tables(), width) if count["set"] else None
         self.timestamp = TimestampEncoder(count["timestamp"], width) if count["timestamp"] else None
         self.text = TextEncoder(families["text"], width) if count["text"] else None
         self.composite = CompositeEncoder(count["composite"], width) if count["composite"] else None

@@ -8,6 +8,7 @@ Legend: N rows · C set columns · V flat vocabulary · P reduced semantic width
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ MISSING, UNKNOWN = 0, 1
 """First two rows of every set column's vocabulary."""
 WAVES = 9
 """Numbers of an ordinal category's place: the place itself, four sines and four cosines."""
+_WORD = re.compile(r"(?:(?=[a-z]*[aeiouy])[a-z]{3,})|[^\W\d_a-z]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,34 @@ def ordinal_waves(levels: Sequence[float]) -> NDArray[np.float32]:
     return waves.astype(np.float32)
 
 
-def flat_tables(
-    columns: Sequence[ColumnSchema], states: Mapping[str, SetState]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(semantic_VP, waves_VO) of the flat vocabulary; zeros for missing, unknown and columns without order."""
+def opacity(text: str) -> float:
+    """Share of a category's letters and digits that stand in no word: 1 for `A14`, 0 for `unemployed`.
+
+    A word has three letters or more and a vowel; scripts other than Latin count as words.
+    """
+    signs = sum(character.isalnum() for character in text)
+    if not signs:
+        return 1.0
+    return 1.0 - sum(len(word) for word in _WORD.findall(text)) / signs
+
+
+@dataclass(frozen=True)
+class SetTables:
+    """The flat vocabulary: sentence vectors, ordinal places, and how little a category's name says.
+
+    Rows for missing and unknown are zero, and so are those of columns without sentence vectors or order.
+    """
+
+    semantic_VP: NDArray[np.float32]
+    waves_VO: NDArray[np.float32]
+    opacity_V: NDArray[np.float32]
+
+
+def flat_tables(columns: Sequence[ColumnSchema], states: Mapping[str, SetState]) -> SetTables:
+    """Tables of all set columns, one after the other."""
     semantic = [np.zeros((0, REDUCED), np.float32)]
     waves = [np.zeros((0, WAVES), np.float32)]
+    opaque: list[float] = []
     for column in columns:
         state = states[column.name]
         semantic += [np.zeros((2, REDUCED), np.float32), state.semantic_VP]
@@ -80,7 +104,10 @@ def flat_tables(
         if column.levels:
             own[2:] = ordinal_waves(column.levels)
         waves.append(own)
-    return np.concatenate(semantic), np.concatenate(waves)
+        opaque += [0.0, 0.0, *(opacity(text) for text in column.categories)]
+    return SetTables(
+        np.concatenate(semantic), np.concatenate(waves), np.array(opaque, dtype=np.float32)
+    )
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from featrix_core.encoders.set_codec import REDUCED, WAVES
+from featrix_core.encoders.set_codec import REDUCED, WAVES, SetTables
 from featrix_core.encoders.stacked import StackedLinear, StackedMLP, StackedNorm
 from featrix_core.encoders.tokens import TokenBatch
 
 LEARNED_SHARE = 0.38
 """Share of the learned path that the gate starts from (D5.3)."""
+OPAQUE_LOGIT = 2.5
+"""What a code's gate has on top of a word's: its name says nothing, so that it ends near 90 % learned."""
 FLOOR_START, FLOOR_END = 0.7, 0.1
 """Least share of the semantic path at the beginning and from half of the training on."""
 
@@ -34,13 +36,12 @@ class SetEncoder(nn.Module):
     Shape: TokenBatch → (B, C, D).
     """
 
-    def __init__(
-        self, columns: int, vocabulary: int, semantic_VP: Tensor, waves_VO: Tensor, width: int
-    ) -> None:
+    def __init__(self, columns: int, tables: SetTables, width: int) -> None:
         super().__init__()
-        self.learned_VD = nn.Parameter(torch.randn(vocabulary, width) * 0.5)
-        self.register_buffer("semantic_VP", semantic_VP, persistent=True)
-        self.register_buffer("waves_VO", waves_VO, persistent=True)
+        self.learned_VD = nn.Parameter(torch.randn(len(tables.semantic_VP), width) * 0.5)
+        self.register_buffer("semantic_VP", torch.from_numpy(tables.semantic_VP))
+        self.register_buffer("waves_VO", torch.from_numpy(tables.waves_VO))
+        self.register_buffer("opacity_V", torch.from_numpy(tables.opacity_V))
         self.semantic = StackedLinear(columns, REDUCED, width)
         self.ordinal = StackedLinear(columns, WAVES, width)
         self.gate = StackedMLP(columns, 2 * width, max(width // 4, 4), 1)
@@ -52,6 +53,7 @@ class SetEncoder(nn.Module):
         self.register_buffer("settled_C", torch.zeros(columns, dtype=torch.bool))
         self.semantic_VP: Tensor
         self.waves_VO: Tensor
+        self.opacity_V: Tensor
         self.floor_C: Tensor
         self.settled_C: Tensor
 
@@ -65,7 +67,8 @@ class SetEncoder(nn.Module):
         embed = nn.functional.embedding
         learned = embed(known, self.learned_VD) + self.ordinal(embed(known, self.waves_VO))
         semantic = self.semantic(embed(codes_BC, self.semantic_VP if table is None else table))
-        share = torch.sigmoid(self.gate(torch.cat([learned, semantic], dim=-1)))
+        leaning = OPAQUE_LOGIT * self.opacity_V[known].unsqueeze(-1)
+        share = torch.sigmoid(self.gate(torch.cat([learned, semantic], dim=-1)) + leaning)
         share = torch.minimum(share, 1.0 - self.floor_C.unsqueeze(-1))
         return learned, semantic, share.masked_fill(unseen_BC1, 0.0)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-SHARPEST = 6.0
+SHARPEST = 12.0
 
 
 class Strategies(nn.Module):

@@ -25,7 +25,7 @@ from featrix_core.encoders.scalar_codec import (
     transform_scalar,
 )
 from featrix_core.encoders.sentences import SentenceTable
-from featrix_core.encoders.set_codec import SetState, fit_set, flat_tables, set_cells
+from featrix_core.encoders.set_codec import SetState, SetTables, fit_set, flat_tables, set_cells
 from featrix_core.encoders.text_codec import text_cells
 from featrix_core.encoders.timestamp_codec import FEATURES as TIME_FEATURES
 from featrix_core.encoders.timestamp_codec import timestamp_features
@@ -123,8 +123,8 @@ class Tokenizer:
     def _sets(self) -> dict[str, SetState]:
         return {name: state for name, state in self.states.items() if isinstance(state, SetState)}
 
-    def set_tables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(semantic_VP, waves_VO) of the flat vocabulary: sentence vectors and ordinal places."""
+    def set_tables(self) -> SetTables:
+        """Tables of the flat vocabulary of all set columns."""
         return flat_tables(self.families["set"], self._sets())
 
     def encode(

@@ -43,6 +43,7 @@ _VOCABULARY = (
     "encoders.set.learned_VD",
     "encoders.set.semantic_VP",
     "encoders.set.waves_VO",
+    "encoders.set.opacity_V",
 )
 _SHARED = ("encoders.text.reduce.",)
 

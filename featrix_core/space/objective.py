@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -56,15 +57,38 @@ def curriculum(progress: float) -> Weights:
     return Weights(0.2 * s, 1.0 * s, 0.02 * s)
 
 
+class RowSides(Protocol):
+    """Row numbers of the training and the validation side (`training.rotation.Sides`)."""
+
+    train_T: Tensor
+    validation_V: Tensor
+
+    def rotate(self, epoch: int) -> dict[str, Any] | None:
+        """Exchange rows between the sides if it is time."""
+
+
 class SpaceObjective:
-    """Self-supervised objective over two complementary views of every row."""
+    """Self-supervised objective over two complementary views of every row.
+
+    Args:
+        rows: all rows, of both sides.
+        sides: which of them train and which validate.
+        weights_N: weight of every row, mean 1 (DATA-5). The reconstruction losses follow it; the contrastive
+            ones tell the rows of a batch apart and count each once.
+    """
 
     def __init__(
-        self, model: SpaceModel, train: TokenBatch, validation: TokenBatch, sampler: PairSampler
+        self,
+        model: SpaceModel,
+        rows: TokenBatch,
+        sides: RowSides,
+        sampler: PairSampler,
+        weights_N: Tensor | None = None,
     ) -> None:
         self.model = model
-        self.train_rows = train
-        self.validation_rows = validation.rows(slice(0, VALIDATION_ROWS))
+        self.rows = rows
+        self.sides = sides
+        self.weights_N = weights_N
         self.sampler = sampler
         self.generator = torch.Generator().manual_seed(sampler.seed + 1)
         self.weights = curriculum(0.0)
@@ -79,31 +103,48 @@ class SpaceObjective:
     @property
     def n_rows(self) -> int:
         """Training rows."""
-        return self.train_rows.n_rows
+        return len(self.sides.train_T)
+
+    def rotate(self, epoch: int) -> dict[str, Any] | None:
+        """Exchange rows between the sides if it is time (DATA-8)."""
+        return self.sides.rotate(epoch)
 
     def start_epoch(self, epoch: int, progress: float) -> None:
-        """Set the phase's weights and draw the epoch's active pairs."""
+        """Set the phase's weights, let the encoders mature and draw the epoch's active pairs."""
+        self.model.encoders.mature(epoch, progress)
         self.weights = curriculum(progress)
         drawn = self.sampler.draw(epoch) if progress < SETTLED else self.model.pairs_Q2
         self.pairs_Q2 = drawn.to(self.model.pairs_Q2.device)
 
     def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Loss of a batch."""
-        return self._loss(self.train_rows.rows(rows), self.generator, self.pairs_Q2)
+        index_B = self.sides.train_T[rows]
+        weight_B = None if self.weights_N is None else self.weights_N[index_B]
+        return self._loss(index_B, weight_B, self.generator, self.pairs_Q2)
 
     def validate(self) -> tuple[float, dict[str, float]]:
         """Loss on validation rows under fixed masks, and per-column information in bits."""
         generator = torch.Generator().manual_seed(self.sampler.seed + 2)
         with torch.no_grad():
-            _, figures = self._loss(self.validation_rows, generator, self.model.pairs_Q2)
+            held_B = self.sides.validation_V[:VALIDATION_ROWS]
+            weight_B = None if self.weights_N is None else self.weights_N[held_B]
+            if weight_B is not None:
+                # Rows that all weigh nothing still have to tell a good epoch from a bad one.
+                weight_B = weight_B / weight_B.mean() if weight_B.any() else None
+            _, figures = self._loss(held_B, weight_B, generator, self.model.pairs_Q2)
         # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
         loss = float(figures["reconstruction_loss"])
         return loss, {f"validation_{key}": float(value) for key, value in figures.items()}
 
     def _loss(
-        self, batch: TokenBatch, generator: torch.Generator, pairs_Q2: Tensor
+        self,
+        index_B: Tensor,
+        weight_B: Tensor | None,
+        generator: torch.Generator,
+        pairs_Q2: Tensor,
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
         model, weights = self.model, self.weights
+        batch = self.rows.rows(index_B)
         missing_BA = batch.missing_NA
         first, second = complementary_masks(missing_BA, generator)
         tokens_BAD = model.encoders(batch)
@@ -115,6 +156,8 @@ class SpaceObjective:
         )
         one_BM, other_BM = both.row_BM[:rows], both.row_BM[rows:]
         cells = model.decoders(one_BM, batch) + model.decoders(other_BM, batch)
+        if weight_B is not None:
+            cells = cells * weight_B.unsqueeze(-1)
         reconstruction = 0.5 * cells.mean()
         few = slice(0, CONTRASTIVE_ROWS)
         columns = tokens_BAD.shape[1]
