@@ -6,6 +6,7 @@ Legend: B rows · A columns · D token width · M row width (`d_model`) · H hea
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -64,6 +65,13 @@ class Block(nn.Module):
         return x_BLD + self.dropout(self.feed(self.norm_feed(x_BLD)))
 
 
+class Group(NamedTuple):
+    """A hybrid group (DATA-9): places of its columns, and whether they share one token."""
+
+    columns: tuple[int, ...]
+    merged: bool
+
+
 class Encoded(NamedTuple):
     """row_BM on the unit sphere; context_BAD after the transformer; cls_BD."""
 
@@ -73,7 +81,10 @@ class Encoded(NamedTuple):
 
 
 class JointEncoder(nn.Module):
-    """In-converters, column embeddings, CLS, transformer, output converter.
+    """In-converters, column and group embeddings, CLS, transformer, output converter.
+
+    Columns of a merged group enter the transformer as one token, the scaled sum of their converted tokens;
+    columns of other groups keep their own and share a group embedding (DATA-9).
 
     `row = L2norm(W₁·LN(CLS) + W₂·flatten(columns))`: the second term is the skip of the raw column
     encodings (DESIGN, "What is known about quality", point 2).
@@ -82,7 +93,14 @@ class JointEncoder(nn.Module):
     """
 
     def __init__(
-        self, columns: int, width: int, d_model: int, layers: int, heads: int, dropout: float
+        self,
+        columns: int,
+        width: int,
+        d_model: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        groups: Sequence[Group] = (),
     ) -> None:
         super().__init__()
         self.convert = StackedLinear(columns, width, width)
@@ -90,6 +108,15 @@ class JointEncoder(nn.Module):
         self.column_AD = nn.Parameter(torch.randn(columns, width) * 0.2)
         self.hidden_AD = nn.Parameter(torch.randn(columns, width) * 0.2)
         self.cls_D = nn.Parameter(torch.randn(width) / math.sqrt(width))
+        self.group_GD = nn.Parameter(torch.randn(len(groups), width) * 0.1)
+        slot_A, share_A, group_A = _places(columns, groups)
+        self.slots = int(slot_A.max()) + 1 if columns else 0
+        self.register_buffer("slot_A", slot_A, persistent=False)
+        self.register_buffer("share_A", share_A, persistent=False)
+        self.register_buffer("group_A", group_A, persistent=False)
+        self.slot_A: Tensor
+        self.share_A: Tensor
+        self.group_A: Tensor
         self.relations = RelationshipTokens(width)
         self.blocks = nn.ModuleList([Block(width, heads, dropout) for _ in range(layers)])
         self.cls_norm = nn.LayerNorm(width)
@@ -105,13 +132,43 @@ class JointEncoder(nn.Module):
         if hidden_BA is not None:
             tokens = torch.where(hidden_BA.unsqueeze(-1), self.hidden_AD, tokens)
         placed = tokens + self.column_AD
+        if len(self.group_GD):
+            none_1D = self.group_GD.new_zeros(1, self.group_GD.shape[1])
+            placed = placed + torch.cat([none_1D, self.group_GD])[self.group_A]
         extra = self.relations(placed, pairs_Q2) if len(pairs_Q2) else None
-        x = torch.cat([self.cls_D.expand(len(tokens), 1, -1), placed], dim=1)
+        x = torch.cat([self.cls_D.expand(len(tokens), 1, -1), self._gather(placed)], dim=1)
         for block in self.blocks:
             x = block(x, extra)
+        context = x[:, 1:]
+        if self.slots < tokens.shape[1]:
+            # Merged columns share what the transformer says and differ in what they are.
+            context = context[:, self.slot_A] + placed * (self.share_A < 1.0).unsqueeze(-1)
         cls_BD = self.cls_norm(x[:, 0])
         # Sum over columns of each column's own map: one product over the flattened (A, D) axis.
         skip_BM = tokens.flatten(1) @ self.skip.weight_AIO.flatten(0, 1)
         skip_BM = skip_BM + self.skip.bias_AO.sum(0)
         row = self.cls_out(cls_BD) + skip_BM * self.skip_scale
-        return Encoded(nn.functional.normalize(row, dim=-1), x[:, 1:], cls_BD)
+        return Encoded(nn.functional.normalize(row, dim=-1), context, cls_BD)
+
+    def _gather(self, placed_BAD: Tensor) -> Tensor:
+        """The transformer's sequence: one token per column, or per merged group."""
+        if self.slots == placed_BAD.shape[1]:
+            return placed_BAD
+        rows, _, width = placed_BAD.shape
+        merged = placed_BAD.new_zeros(rows, self.slots, width)
+        return merged.index_add(1, self.slot_A, placed_BAD * self.share_A.unsqueeze(-1))
+
+
+def _places(columns: int, groups: Sequence[Group]) -> tuple[Tensor, Tensor, Tensor]:
+    """Per column its place in the sequence, its share of that token, and its group (0: none)."""
+    group_A = torch.zeros(columns, dtype=torch.int64)
+    share_A = torch.ones(columns)
+    leader = list(range(columns))
+    for number, group in enumerate(groups, start=1):
+        group_A[list(group.columns)] = number
+        if group.merged:
+            share_A[list(group.columns)] = 1.0 / math.sqrt(len(group.columns))
+            for column in group.columns:
+                leader[column] = min(group.columns)
+    order = {column: slot for slot, column in enumerate(sorted(set(leader)))}
+    return torch.tensor([order[c] for c in leader], dtype=torch.int64), share_A, group_A

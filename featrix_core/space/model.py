@@ -14,7 +14,7 @@ from featrix_core.encoders.stacked import StackedLinear
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.space.decoders import Decoders
-from featrix_core.space.joint_encoder import Encoded, JointEncoder
+from featrix_core.space.joint_encoder import Encoded, Group, JointEncoder
 
 
 class SpaceConfig(BaseModel):
@@ -38,7 +38,13 @@ class SpaceModel(nn.Module):
         self.config = config
         self.encoders = ColumnEncoders(tokenizer, config.width)
         self.joint = JointEncoder(
-            columns, config.width, config.d_model, config.layers, config.heads, config.dropout
+            columns,
+            config.width,
+            config.d_model,
+            config.layers,
+            config.heads,
+            config.dropout,
+            _groups(tokenizer),
         )
         self.decoders = Decoders(tokenizer, config.d_model)
         self.marginal = StackedLinear(columns, config.d_model, config.width)
@@ -79,3 +85,14 @@ class SpaceModel(nn.Module):
             tokens.append(encoded.context_BAD)
         self.train(was_training)
         return torch.cat(rows), torch.cat(tokens)
+
+
+def _groups(tokenizer: Tokenizer) -> tuple[Group, ...]:
+    """The schema's hybrid groups by places in the token order; columns that were left out are skipped."""
+    place = {name: index for index, name in enumerate(tokenizer.names)}
+    found = []
+    for group in tokenizer.schema.groups:
+        columns = tuple(place[name] for name in group.columns if name in place)
+        if len(columns) > 1:
+            found.append(Group(columns, group.strategy == "merge"))
+    return tuple(found)
