@@ -29,6 +29,24 @@ def switched_on(table: Table) -> NDArray[np.bool_] | None:
     return on
 
 
+def usable_rows(table: Table) -> Table:
+    """The rows that the row filter lets in; the table itself where it has none.
+
+    Raises:
+        FeatrixUserError: all rows are switched off.
+    """
+    on = switched_on(table)
+    if on is None or on.all():
+        return table
+    if not on.any():
+        raise FeatrixUserError(
+            f"All {len(on)} rows are switched off",
+            column=ROW_FILTER,
+            remedy="Let some rows in (1, true or an empty cell), or drop the column",
+        )
+    return table.take(np.flatnonzero(on))
+
+
 def row_weights(table: Table) -> NDArray[np.float64] | None:
     """N weights with mean 1, or None where the table has no column `__featrix_weight`.
 

@@ -47,6 +47,13 @@ class ParameterGroups(Protocol):
         """(parameters, factor on the plan's learning rate)."""
 
 
+class Rotating(Protocol):
+    """Optional part of an objective: validation rows that change while training goes on."""
+
+    def rotate(self, epoch: int) -> dict[str, Any] | None:
+        """Called before each epoch; what was exchanged, for the timeline, or None."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """What a progress display is told after every update."""
@@ -120,6 +127,9 @@ def run_loop(
 ) -> LoopResult:
     """Train; the module ends in its best validated state. Epochs are counted on in the timeline.
 
+    Losses on different validation rows cannot be compared. Where the rows rotate, the best state so far is
+    measured again on the new ones, and later epochs have to be better than that.
+
     Raises:
         TrainingError: the loss is not a number any more.
     """
@@ -141,6 +151,13 @@ def run_loop(
     update, before = 0, len(timeline.entries)
     with deterministic(plan.seed) as generator:
         for epoch in range(1, plan.epochs + 1):
+            rotation = objective.rotate(before + epoch) if hasattr(objective, "rotate") else None
+            if rotation is not None:
+                earlier = best_loss
+                if best_state is not None:
+                    best_loss = _measured(objective, best_state)
+                    _require_number(best_loss, "validation", epoch, plan)
+                timeline.log_rotation(before + epoch, rotation, earlier, best_loss)
             objective.start_epoch(epoch, (epoch - 1) / plan.epochs)
             module.train()
             order = torch.randperm(objective.n_rows, generator=generator)
@@ -178,6 +195,7 @@ def run_loop(
                 "epoch": before + epoch,
                 "learning_rate": rate_at(plan, (update - 1) / plan.updates),
                 "validation_loss": validation,
+                "val_set_resampled": rotation is not None,
                 **means,
                 **extra,
                 "gradients": {
@@ -193,6 +211,17 @@ def run_loop(
         module.load_state_dict(best_state)
     module.eval()
     return LoopResult(best_loss, before + best_epoch, epoch, update)
+
+
+def _measured(objective: Objective, state: dict[str, Tensor]) -> float:
+    """Validation loss of an earlier state; the module keeps its present one."""
+    module = objective.module
+    kept = {k: v.detach().clone() for k, v in module.state_dict().items()}
+    module.load_state_dict(state)
+    module.eval()
+    loss, _ = objective.validate()
+    module.load_state_dict(kept)
+    return loss
 
 
 def _require_number(loss: float, which: str, epoch: int, plan: TrainingPlan) -> None:

@@ -71,6 +71,28 @@ class Timeline:
         if self.path is not None and len(self.entries) % WRITE_EVERY == 0:
             self.write(self.path)
 
+    def log_rotation(
+        self, epoch: int, rotation: dict[str, Any], before: float, after: float
+    ) -> None:
+        """Validation rows were exchanged before `epoch` (DATA-8).
+
+        `best_loss_before` and `best_loss_after` are of the best state so far, on the old and the new rows;
+        None where no epoch was validated yet.
+        """
+        measured = math.isfinite(before)
+        self.corrective_actions.append(
+            {
+                "epoch": epoch,
+                "action_type": "VAL_ROTATION",
+                "trigger": "SCHEDULE",
+                "details": {
+                    **rotation,
+                    "best_loss_before": before if measured else None,
+                    "best_loss_after": after if measured else None,
+                },
+            }
+        )
+
     def document(self) -> dict[str, Any]:
         """The JSON document."""
         return {

@@ -125,12 +125,12 @@ def test_phase_one_changes_new_columns_only(
     batch = _tokens(space, enriched)
     model, fresh = space.model, space._fresh
     assert fresh is not None
-    assert space._train_rows is not None and space._validation_rows is not None
+    assert space._rows is not None
     with torch.no_grad():
         before = model.encoders(batch)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     sampler = PairSampler(len(space.column_names), 24, space.seed)
-    objective = SpaceObjective(model, space._train_rows, space._validation_rows, sampler)
+    objective = SpaceObjective(model, space._rows, space._sides, sampler)
     plan = plan_space(batch.n_rows, epochs=3).model_copy(update={"weight_decay": 0.0})
     with only_new_columns(model, fresh):
         result = run_loop(objective, plan, Timeline(plan))
