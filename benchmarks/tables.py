@@ -154,18 +154,7 @@ def run(data_dir: Path, packages: Path, parts: tuple[str, ...], *, with_filter: 
     result["all"] = summary(rows)
     result["wrong"] = {form: confusions(rows, form) for form in FORMS}
     if with_filter:
-        dropped = table_filter.run(data_dir, packages)
-        lost = [
-            row
-            for row in dropped
-            if row["reason"] == "identifier" and row["bits"] > table_filter.LIMIT_BITS
-        ]
-        result["filter"] = {
-            "tables": len(table_filter.TARGETS),
-            "limit_bits": table_filter.LIMIT_BITS,
-            "dropped": dropped,
-            "lost": [f"{row['table']}.{row['column']}" for row in lost],
-        }
+        result["filter"] = table_filter.run(data_dir, packages)
     return result
 
 
@@ -200,18 +189,27 @@ def show(result: dict[str, Any], console: Console) -> None:
     pairs = collections.Counter((row["label"], row["said"]) for row in result["wrong"]["text"])
     console.print(", ".join(f"{a} as {b}: {n}" for (a, b), n in pairs.most_common()))
     if "filter" in result:
-        table = Printed("table", "column", "reason", "score", "bits", "in", title="column filter")
-        for row in result["filter"]["dropped"]:
-            table.add_row(
-                row["table"],
-                row["column"],
-                row["reason"],
-                f"{row['score']:.1f}",
-                f"{row['bits']:.4f}",
-                row["reading"],
-            )
-        console.print(table)
-        console.print(f"lost as identifiers above the limit: {result['filter']['lost'] or 'none'}")
+        found = result["filter"]
+        for title, rows in (
+            ("column filter: what goes", found["dropped"]),
+            ("unique texts that stay", found["unique_texts_kept"]),
+        ):
+            table = Printed("table", "column", "why", "bits", "by chance", "rows", title=title)
+            for row in rows:
+                table.add_row(
+                    row["table"],
+                    row["column"],
+                    row.get("message") or row["type"],
+                    f"{row['bits']:.4f}",
+                    f"{row['chance']:.2f}",
+                    str(row["rows"]),
+                )
+            console.print(table)
+        console.print(
+            f"identifiers: {found['identifiers']}, of tables large enough to judge: "
+            f"{found['judged']}; lost with more than {found['limit_bits']} bits: "
+            f"{', '.join(found['lost']) or 'none'}"
+        )
 
 
 def main() -> None:
