@@ -98,10 +98,12 @@ def words(text: str) -> str:
 
 
 class Host(NamedTuple):
-    """A host name's parts and its registered domain ("" if it has none), all in lower case."""
+    """A host name's parts in lower case.
+
+    `public`: a name under a public suffix, a network address or a name of local networks.
+    """
 
     row: Row
-    registered: str
     public: bool
 
 
@@ -128,9 +130,11 @@ def readable(label: str) -> str:
     if not label.startswith("xn--") or len(label) > 63 or not label.isascii():
         return label
     try:
-        return label[4:].encode("ascii").decode("punycode").lower()
+        decoded = label[4:].encode("ascii").decode("punycode").lower()
+        decoded.encode("utf-8")  # half of a surrogate pair is no letter
     except (UnicodeError, ValueError):
         return label
+    return decoded
 
 
 def parse_host(name: str) -> Host | None:
@@ -154,7 +158,7 @@ def _parse_host(name: str) -> Host | None:
         return None
     joined = ".".join(labels)
     if top in _INFRASTRUCTURE:
-        registered, suffix, kind = ".".join(labels[-2:]), top, "infrastructure"
+        suffix, kind = top, "infrastructure"
         main, sub = (labels[-2] if len(labels) > 1 else top), ".".join(labels[:-2])
         public = True
     else:
@@ -163,10 +167,9 @@ def _parse_host(name: str) -> Host | None:
         private = extract.extract_str(joined, include_psl_private_domains=True).is_private
         found = extract.extract_str(joined)
         main, sub, suffix = found.domain, found.subdomain, found.suffix
-        public = bool(suffix)
-        registered = f"{main}.{suffix}" if main and suffix else ""
+        public = bool(main and suffix)
         kind = "private" if private else _kind(top) if suffix else ""
-    free = registered in FREE_MAIL_DOMAINS or (
+    free = f"{main}.{suffix}" in FREE_MAIL_DOMAINS or (
         main in FREE_MAIL_BRANDS and (suffix == "com" or kind == "country")
     )
     row = Row(
@@ -174,7 +177,7 @@ def _parse_host(name: str) -> Host | None:
         categories=(top, kind, _sector(suffix) if public else "", yes_no(free)),
         figures=(scaled(len(labels), 10), scaled(len(joined), 100)),
     )
-    return Host(row, registered, public)
+    return Host(row, public)
 
 
 _DOTS = str.maketrans(dict.fromkeys("。.。", "."))
@@ -189,7 +192,7 @@ def _address(name: str) -> Host | None:
     except ValueError:
         return None
     figures = (scaled(4 if address.version == 4 else 8, 10), scaled(len(bare), 100))
-    return Host(Row(("", bare), ("", "ip", "", "no"), figures), "", True)
+    return Host(Row(("", bare), ("", "ip", "", "no"), figures), True)
 
 
 def _kind(top: str) -> str:
