@@ -249,7 +249,6 @@ NOT = {
         "-a.com",
         "1.2.3",
         "uk",
-        "co.uk",
     ],
     ColumnType.EMAIL: ["jane", "a@b@c.com", "@example.com", "a@x.com; b@y.com", "a b@c.com", ""],
     ColumnType.URL: [
