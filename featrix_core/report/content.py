@@ -56,11 +56,19 @@ class Step(Frozen):
 
 
 class ColumnEntry(Frozen):
-    """One column of the table and what became of it."""
+    """One column of the table and what became of it.
+
+    `refusals`: types that were tried and why they were not it; `warnings`: what was noticed in it;
+    `encoding`: what training made of it (surviving strategies with their weights, gates).
+    """
 
     name: str
     type: str
     evidence: str = ""
+    runner_up: str = ""
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    encoding: str = ""
     missing_share: Number = None
     n_unique: int | None = None
     statistics: str = ""

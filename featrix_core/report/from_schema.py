@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from featrix_core.report.content import ColumnEntry, Columns, DroppedEntry
 from featrix_core.report.text import number, percent, plain, shorten
 from featrix_core.tables.schema import ColumnSchema, ColumnType, TableSchema
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SHOWN_STRATEGIES = 4
 
 
-def columns_from_schema(schema: TableSchema) -> Columns:
-    """The columns section for a schema: kept columns in the table's order, then dropped ones."""
-    kept = tuple(_entry(column) for column in schema.columns)
+def columns_from_schema(
+    schema: TableSchema, encodings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Columns:
+    """The columns section for a schema: kept columns in the table's order, then dropped ones.
+
+    `encodings`: per column what training chose (`training_info["columns"]` of a space).
+    """
+    warnings: dict[str, list[str]] = defaultdict(list)
+    for notice in schema.notices:
+        if notice.column is not None:
+            said = notice.message.removeprefix(f"Column {notice.column!r}").lstrip(": ")
+            warnings[notice.column].append(f"{said} ({notice.action})" if notice.action else said)
+    encodings = encodings or {}
+    kept = tuple(
+        _entry(column, warnings[column.name], encodings.get(column.name, {}))
+        for column in schema.columns
+    )
     dropped = tuple(
         DroppedEntry(
             name=column.name,
@@ -28,7 +46,7 @@ def columns_from_schema(schema: TableSchema) -> Columns:
     return Columns(kept=kept, dropped=dropped, n_rows=n_rows)
 
 
-def _entry(column: ColumnSchema) -> ColumnEntry:
+def _entry(column: ColumnSchema, warnings: list[str], encoding: Mapping[str, Any]) -> ColumnEntry:
     decision = "kept, type set by hand" if column.overridden else "kept"
     if column.n_unparsed:
         decision += f", {column.n_unparsed:,} cells not parsed"
@@ -36,11 +54,27 @@ def _entry(column: ColumnSchema) -> ColumnEntry:
         name=column.name,
         type=column.type.value,
         evidence=column.evidence,
+        runner_up=column.runner_up.value if column.runner_up else "",
+        refusals=tuple(f"{refusal.type.value}: {refusal.reason}" for refusal in column.refusals),
+        warnings=tuple(warnings),
+        encoding=_encoding(encoding),
         missing_share=column.n_missing / column.n_rows if column.n_rows else None,
         n_unique=column.n_unique,
         statistics=_summary(column),
         decision=decision,
     )
+
+
+def _encoding(chosen: Mapping[str, Any]) -> str:
+    """Surviving strategies, largest first, and the mean gate, in words."""
+    strategies = sorted(chosen.get("strategies", {}).items(), key=lambda pair: -pair[1])
+    words = [f"{name} {percent(share)}" for name, share in strategies[:SHOWN_STRATEGIES]]
+    if len(strategies) > SHOWN_STRATEGIES:
+        words.append(f"{len(strategies) - SHOWN_STRATEGIES} more")
+    for gate, what in (("continuous_share", "continuous path"), ("learned_share", "learned path")):
+        if gate in chosen:
+            words.append(f"{what} {percent(chosen[gate])}")
+    return ", ".join(words)
 
 
 def _summary(column: ColumnSchema) -> str:

@@ -57,12 +57,13 @@ NAMES = {
 }
 
 
-def data_sections(data: DataSet) -> dict[str, Any]:
-    """Columns, notices and row counts."""
+def data_sections(data: DataSet, space: Path | None = None) -> dict[str, Any]:
+    """Columns, notices and row counts; with a space also what its training made of the columns."""
+    encodings = read_json(space / "space.json")["training_info"]["columns"] if space else {}
     summary = data.summary
     notices = [*data.schema.notices, *(Notice.model_validate(n) for n in summary["notices"])]
     return {
-        "columns": columns_from_schema(data.schema),
+        "columns": columns_from_schema(data.schema, encodings),
         "notices": tuple(notices),
         "key_figures": (
             KeyFigure(name="rows", value=float(summary["rows"])),

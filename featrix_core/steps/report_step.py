@@ -31,7 +31,7 @@ def report(
     """Write the self-contained page and tell its size in bytes."""
     data = load_dataset(Path(dataset))
     target = target_section(Path(predictor))
-    sections = data_sections(data)
+    sections = data_sections(data, Path(space))
     space_parts = space_sections(Path(space), data, target.target)
     space_parts.pop("key_figures")
     content = ReportContent(
