@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable
 from functools import partial
@@ -19,17 +18,22 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featrix_core.bundle import read_tensors, verify_bundle, write_tensors, writing_bundle
+from featrix_core.bundle import verify_bundle, writing_bundle
+from featrix_core.child_space import fit_children
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.errors import BundleError, FeatrixUserError
+from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
-from featrix_core.files import read_json, write_json, write_text
 from featrix_core.input_data_set import FeatrixInputDataSet, TableLike, as_table
 from featrix_core.space.axes import turn_axes
-from featrix_core.space.extension import copy_weights, extended_pairs, only_new_columns
+from featrix_core.space.extension import (
+    copy_weights,
+    extended_pairs,
+    extension_record,
+    only_new_columns,
+)
 from featrix_core.space.information import mutual_information_matrix
-from featrix_core.space.model import SpaceConfig, SpaceModel
+from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.space.relationships import PairSampler
@@ -42,7 +46,6 @@ from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan, plan_space
 from featrix_core.training.rotation import Sides
 from featrix_core.training.timeline import Timeline
-from featrix_core.version import VERSION
 
 KIND = "space"
 TIMELINE = "training_timeline.json"
@@ -63,6 +66,7 @@ class EmbeddingSpace:
         name: shown in lineage and registry.
         seed: same data, same seed, same machine: same bytes (TRAIN-7).
         output_dir: `training_timeline.json` is written there while training runs.
+        on_progress: told of the training of child spaces, which JSON columns need before anything else.
 
     Attributes:
         d_model: length of a row embedding. schema: the frozen `TableSchema`.
@@ -79,6 +83,7 @@ class EmbeddingSpace:
         seed: int = 42,
         output_dir: str | Path | None = None,
         schema: TableSchema | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self.name = name
         self.seed = seed
@@ -97,7 +102,10 @@ class EmbeddingSpace:
                 schema = train_data.schema()
             else:
                 schema = build_schema(table)
-        tokenizer = Tokenizer.fit(schema, typed_columns(table, schema))
+        typed = typed_columns(table, schema)
+        train_child = partial(_train_child, on_progress)
+        self.children = fit_children(schema, typed, train_child, seed, n_epochs)
+        tokenizer = Tokenizer.fit(schema, typed, children=self.children)
         self._set_rows(table, None if val_data is None else as_table(val_data), tokenizer)
         config = plan_shape(len(tokenizer.names), table.n_rows)
         sampler = PairSampler(len(tokenizer.names), relationship_budget(), seed)
@@ -190,6 +198,8 @@ class EmbeddingSpace:
         bits = mutual_information_matrix(self._model, train_rows)
         self.information_bits = bits.numpy()
         self._record(plan, result.best_loss, result.best_epoch, result.updates)
+        shown = train_rows.rows(slice(0, AXES_ROWS))
+        self.training_info["columns"] = self._model.encoders.report(self.tokenizer, shown)
         return self
 
     def _record(self, plan: TrainingPlan, loss: float, epoch: int, updates: int) -> None:
@@ -242,24 +252,9 @@ class EmbeddingSpace:
 
     def write_into(self, folder: Path) -> None:
         """Write the bundle's files into a folder that somebody else seals."""
-        write_tensors(folder / "weights.safetensors", self._model.state_dict())
-        codecs = {f"codec.{k}": v for k, v in self.tokenizer.state().items()}
-        if self.information_bits is not None:
-            codecs["information_bits"] = torch.from_numpy(self.information_bits)
-        write_tensors(folder / "codecs.safetensors", codecs)
-        write_text(folder / "schema.json", self.schema.model_dump_json(indent=1) + "\n")
-        info = {
-            "name": self.name,
-            "seed": self.seed,
-            "version": VERSION,
-            "config": self._model.config.model_dump(),
-            "training_info": self.training_info,
-            "extension_metadata": self.extension_metadata,
-            "features": None if self.engineer is None else self.engineer.to_dict(),
-        }
-        write_json(folder / "space.json", info)
-        if self.timeline is not None:
-            write_json(folder / TIMELINE, self.timeline)
+        from featrix_core.space_bundle import write_space
+
+        write_space(self, folder)
 
     @classmethod
     def load(cls, path: str | Path) -> EmbeddingSpace:
@@ -274,38 +269,9 @@ class EmbeddingSpace:
     @classmethod
     def read_from(cls, folder: Path) -> EmbeddingSpace:
         """Read the files of a folder whose digests were checked already."""
-        try:
-            info = read_json(folder / "space.json")
-            schema = TableSchema.model_validate_json((folder / "schema.json").read_bytes())
-            config = SpaceConfig.model_validate(info["config"])
-            codecs = read_tensors(folder / "codecs.safetensors")
-            weights = read_tensors(folder / "weights.safetensors")
-        except (OSError, ValueError, KeyError) as error:
-            raise BundleError(
-                f"The space at {folder} cannot be read: {error}", remedy="Train it again"
-            ) from error
-        space = cls.__new__(cls)
-        space.name, space.seed = info["name"], info["seed"]
-        space.n_epochs, space.batch_size, space.output_dir = None, None, None
-        space.training_info = info["training_info"]
-        space.extension_metadata = info["extension_metadata"]
-        space.engineer = (
-            None if info["features"] is None else FeatureEngineer.from_dict(info["features"])
-        )
-        timeline = folder / TIMELINE
-        space.timeline = read_json(timeline) if timeline.is_file() else None
-        bits = codecs.pop("information_bits", None)
-        space.information_bits = None if bits is None else bits.numpy()
-        state = {k.removeprefix("codec."): v for k, v in codecs.items()}
-        space.tokenizer = Tokenizer.from_state(schema, state)
-        space.schema = schema
-        space._rows = space.train_table = None
-        space._fresh = None
-        with deterministic(space.seed):
-            space._model = SpaceModel(space.tokenizer, config, weights["pairs_Q2"])
-        space._model.load_state_dict(weights)
-        space._model.eval()
-        return space
+        from featrix_core.space_bundle import read_space
+
+        return read_space(folder)
 
     # -- extending --------------------------------------------------------------------------------
 
@@ -322,6 +288,7 @@ class EmbeddingSpace:
         feature_metadata: dict[str, Any] | None = None,
         *,
         engineer: FeatureEngineer | None = None,
+        on_progress: OnProgress | None = None,
     ) -> EmbeddingSpace:
         """A new space with the old one's weights and the new columns of the enriched data (EXT-1).
 
@@ -330,6 +297,7 @@ class EmbeddingSpace:
 
         Args:
             engineer: how the new columns are made; with it the space computes them from raw rows itself.
+            on_progress: told of the training of new JSON columns' child spaces.
 
         Raises:
             FeatrixUserError: the data holds no column that the space does not know already.
@@ -355,7 +323,10 @@ class EmbeddingSpace:
         space.training_info, space.timeline = {}, None
         space.information_bits = None
         space.engineer = engineer
-        tokenizer = Tokenizer.fit(schema, typed_columns(table, schema), base=old)
+        typed, known_ones = typed_columns(table, schema), existing_es.children
+        train_child = partial(_train_child, on_progress)
+        space.children = fit_children(schema, typed, train_child, space.seed, n_epochs, known_ones)
+        tokenizer = Tokenizer.fit(schema, typed, base=old, children=space.children)
         validation = None if enriched_val_df is None else as_table(enriched_val_df)
         space._set_rows(table, validation, tokenizer)
         config = existing_es._model.config
@@ -368,17 +339,20 @@ class EmbeddingSpace:
         space.n_epochs = n_epochs or extension_epochs(original)
         space.batch_size = batch_size or existing_es.training_info.get("batch_size")
         space.extension_metadata = {
+            **extension_record([c.name for c in added], old, tokenizer),
             "extended_from_es_name": existing_es.name,
-            "extended_from_es_version": {"version": VERSION},
-            "extension_date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT00:00:00Z"),
-            "new_columns_added": [c.name for c in added],
-            "original_column_count": len(old.names),
-            "extended_column_count": len(tokenizer.names),
             "training_epochs_used": space.n_epochs,
             "feature_metadata": feature_metadata or {},
             "previous": existing_es.extension_metadata,
         }
         return space
+
+
+def _train_child(
+    on_progress: OnProgress | None, table: Table, name: str, epochs: int, seed: int
+) -> EmbeddingSpace:
+    space = EmbeddingSpace(table, None, epochs, name, seed=seed, on_progress=on_progress)
+    return space.train(on_progress=on_progress)
 
 
 def extension_epochs(original: int) -> int:

@@ -6,8 +6,10 @@ an indexed copy along it; everything else is copied whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.space.model import SpaceModel
 from featrix_core.space.relationships import PairSampler
+from featrix_core.version import VERSION
 
 _GROUP_OF = {
     "encoders.scalar.": 0,
@@ -132,3 +135,14 @@ def extended_pairs(
     if token_budget == 0 or not kept:
         return torch.zeros((0, 2), dtype=torch.int64)
     return torch.tensor(sorted(kept), dtype=torch.int64)
+
+
+def extension_record(added: Sequence[str], old: Tokenizer, new: Tokenizer) -> dict[str, Any]:
+    """What an extended space remembers of its making: version, day, columns (EXT-1)."""
+    return {
+        "extended_from_es_version": {"version": VERSION},
+        "extension_date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT00:00:00Z"),
+        "new_columns_added": list(added),
+        "original_column_count": len(old.names),
+        "extended_column_count": len(new.names),
+    }

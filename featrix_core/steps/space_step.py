@@ -32,7 +32,9 @@ def train_space(
 ) -> dict[str, Any]:
     """Train a space on the development rows and write its bundle; targets and hold-out are never seen."""
     data = load_dataset(Path(dataset))
-    space = EmbeddingSpace(data.development, name=name, seed=seed, schema=data.schema)
+    space = EmbeddingSpace(
+        data.development, name=name, seed=seed, schema=data.schema, on_progress=on_progress
+    )
     space.train(on_progress=on_progress)
     space.save(out)
     figures = write_figures(Path(out), space_figures(space))
