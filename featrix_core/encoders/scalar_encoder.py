@@ -46,6 +46,7 @@ PRUNE_SHARE = 0.05
 """Strategies below this share of a column's mean weight are switched off."""
 KEPT = 3
 WARM_UP = 0.2
+_FAVOURED = 0.25
 _FEATURES_OF = {"sin": "periodic", "cos": "periodic", "square": "polynomial", "root": "polynomial"}
 _DISCRETE = ("bucket", "is_positive", "is_negative", "is_outlier", "target_bin")
 
@@ -61,14 +62,14 @@ def starting_logits(state: ScalarState) -> list[float]:
     logits = dict.fromkeys(STRATEGIES, 0.0)
     skew = abs(float((((ranks - mean) / std) ** 3).mean()))
     if skew > 1.0:
-        logits |= {"log": 0.5, "clipped_log": 0.5, "yeojohnson": 0.5}
+        logits |= {"log": _FAVOURED, "clipped_log": _FAVOURED, "yeojohnson": _FAVOURED}
     outliers = float((abs(ranks - median) > 3.0 * iqr).mean())
     if outliers > 0.02:
-        logits |= {"robust": 0.5, "rank": 0.5}
+        logits |= {"robust": _FAVOURED, "rank": _FAVOURED}
     if skew < 0.5 and outliers == 0.0:
-        logits |= {"minmax": 0.5, "linear": 0.5}
+        logits |= {"minmax": _FAVOURED, "linear": _FAVOURED}
     if float((ranks == 0.0).mean()) > 0.3:
-        logits |= {"bucket": 0.5, "is_positive": 0.5}
+        logits |= {"bucket": _FAVOURED, "is_positive": _FAVOURED}
     return list(logits.values())
 
 
@@ -112,7 +113,7 @@ class ScalarEncoder(nn.Module):
         code_BSK = piecewise_linear(batch.position_NS)
         smooth_BSF = batch.smooth_NSF * weight_SQ[:, self.smooth_F]
         smooth = self.continuous(torch.cat([smooth_BSF, code_BSK], dim=-1))
-        columns, size = self.table_SVD.shape[:2]
+        columns, size, width = self.table_SVD.shape
         row_S1 = torch.arange(columns, device=smooth.device).unsqueeze(-1)
         index_BSJ = batch.discrete_NSJ + self.start_J + row_S1 * size
         weight_BSJ = weight_SQ[:, self.discrete_J].expand(len(index_BSJ), -1, -1)
@@ -121,7 +122,7 @@ class ScalarEncoder(nn.Module):
             self.table_SVD.flatten(0, 1),
             per_sample_weights=weight_BSJ.flatten(0, 1).contiguous(),
             mode="sum",
-        ).reshape(*index_BSJ.shape[:2], -1)
+        ).reshape(*index_BSJ.shape[:2], width)
         binned = self.binned(nn.functional.gelu(embedded))
         mix = torch.sigmoid(self.gate(torch.cat([smooth, binned], dim=-1)))
         return smooth, binned, mix

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,14 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featrix_core import EmbeddingSpace
-from featrix_core.encoders.column_encoders import (
-    LEARNED_SHARE,
-    ColumnEncoders,
-    SetEncoder,
-    piecewise_linear,
-)
+from featrix_core.encoders.column_encoders import ColumnEncoders
 from featrix_core.encoders.scalar_codec import BINS
-from featrix_core.encoders.tokenizer import REDUCED
+from featrix_core.encoders.scalar_encoder import piecewise_linear
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.tables.build import typed_columns
@@ -101,13 +95,6 @@ def test_unseen_category_takes_the_semantic_path_alone(
     assert not torch.allclose(before[1], after[1])
     assert torch.equal(after[0], after[3])
     assert not torch.allclose(after[0], after[2])
-
-
-def test_gate_starts_at_its_share() -> None:
-    semantic = torch.from_numpy(np.zeros((4, REDUCED), np.float32))
-    encoder = SetEncoder(2, 4, semantic, 16)
-    share = torch.sigmoid(encoder.gate.second.bias_AO)
-    torch.testing.assert_close(share, torch.full((2, 1), LEARNED_SHARE))
 
 
 def test_every_weight_takes_part(

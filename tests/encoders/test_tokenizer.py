@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import astuple, fields
 
 import numpy as np
 import pandas as pd
 import torch
 
 from featrix_core import EmbeddingSpace
-from featrix_core.encoders.tokenizer import MISSING, UNKNOWN, Tokenizer
+from featrix_core.encoders.set_codec import MISSING, UNKNOWN
+from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.tables.build import build_schema, typed_columns
@@ -31,6 +32,8 @@ def test_groups_stand_in_the_order_of_the_encoders(trip_space: EmbeddingSpace) -
         ("carrier",),
         ("time_hour",),
         ("name",),
+        (),
+        (),
     )
     assert trip_space.column_names == ("distance", "dep_delay", "carrier", "time_hour", "name")
 
@@ -40,7 +43,10 @@ def test_state_rebuilds_the_tokenizer(trip_space: EmbeddingSpace, trips: pd.Data
     again = Tokenizer.from_state(tokenizer.schema, tokenizer.state())
     typed = typed_columns(as_table(trips), tokenizer.schema)
     _equal(tokenizer.encode(typed), again.encode(typed))
-    np.testing.assert_array_equal(tokenizer.semantic_VP, again.semantic_VP)
+    for one, other in zip(
+        astuple(tokenizer.set_tables()), astuple(again.set_tables()), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_missing_cells_are_marked_in_every_type(
@@ -86,11 +92,11 @@ def test_base_keeps_its_codecs(credit_space: EmbeddingSpace, credit: pd.DataFram
     table = as_table(moved.drop(columns=["class"]))
     schema = build_schema(table)
     tokenizer = Tokenizer.fit(schema, typed_columns(table, schema), base=credit_space.tokenizer)
-    for name, state in credit_space.tokenizer.scalars.items():
-        assert tokenizer.scalars[name] is state
-    for name, sets in credit_space.tokenizer.sets.items():
-        assert tokenizer.sets[name] is sets
-    assert set(tokenizer.scalars) - set(credit_space.tokenizer.scalars) == {"months"}
+    before = credit_space.tokenizer.states
+    assert len(before) == 20
+    for name, state in before.items():
+        assert tokenizer.states[name] is state
+    assert tokenizer.states.keys() - before.keys() == {"months"}
 
 
 def test_compact_and_followed_by_keep_the_encodings(
