@@ -6,31 +6,37 @@ import difflib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
-from featrix_core.tables.cleaning import (
-    DistinctTexts,
-    best_timestamp_format,
-    distinct_texts,
-    typed_from_texts,
-)
+from featrix_core.tables.column import Accepted, Column
 from featrix_core.tables.filtering import filter_column
+from featrix_core.tables.fit import forced_type, typed_column, typed_from_texts
+from featrix_core.tables.hybrid import find_groups
+from featrix_core.tables.notices import (
+    column_notices,
+    dropped_notice,
+    unknown_notice,
+    unparsed_notice,
+)
+from featrix_core.tables.ordinal import levels_of
 from featrix_core.tables.schema import (
+    CATEGORICAL,
     ColumnSchema,
     ColumnType,
     DroppedColumn,
     Notice,
     TableSchema,
 )
-from featrix_core.tables.statistics import numeric_statistics
+from featrix_core.tables.statistics import numeric_statistics, text_statistics
+from featrix_core.tables.structured import arrow_vectors, is_number_list, vector_codes
 from featrix_core.tables.table import Table, TypedColumn
-from featrix_core.tables.types import CLEAR_SHARE, TypeDecision, decide_type
+from featrix_core.tables.texts import distinct_texts
+from featrix_core.tables.types import TypeDecision, decide_type, native_type
 
-HIGH_MISSING_SHARE = 0.5
-RARE_ROWS = 5
-_PARSED = (ColumnType.SCALAR, ColumnType.TIMESTAMP)
-_CATEGORICAL = (ColumnType.SET, ColumnType.BOOLEAN)
+_PARSED = (ColumnType.SCALAR, ColumnType.TIMESTAMP, ColumnType.VECTOR, ColumnType.JSON)
+_WHOLE = (ColumnType.VECTOR, ColumnType.JSON)  # never judged as identifiers
 
 
 def build_schema(
@@ -68,17 +74,26 @@ def build_schema(
         if name in targets or name in exclude:
             dropped.append(_set_aside(name, name in targets))
             continue
-        texts = distinct_texts(table.arrow[name])
-        decision = decide_type(texts)
+        array = table.arrow[name]
+        decision = native_type(array)
+        if decision is not None:
+            vectors = arrow_vectors(array)
+            assert vectors is not None
+            texts = vector_codes(vectors)
+        else:
+            texts = distinct_texts(array)
+            decision = decide_type(texts, name)
         override = overrides.get(name)
+        type = override or decision.type
         left_out = filter_column(
-            name, texts, override or decision.type, model, keep_identifier=override is not None
+            name, texts, type, model, keep_identifier=override is not None or type in _WHOLE
         )
         if left_out is not None:
             dropped.append(left_out)
-            notices.append(_dropped_notice(left_out))
+            notices.append(dropped_notice(left_out))
             continue
-        column, seen = _fit_column(name, texts, decision, override, max_categories)
+        judged = Column(name, texts)
+        column, seen = _fit_column(judged, array, decision, override, max_categories)
         columns.append(column)
         notices.extend(seen)
     if not columns:
@@ -91,6 +106,7 @@ def build_schema(
         columns=tuple(columns),
         dropped=tuple(dropped),
         notices=tuple(notices),
+        groups=find_groups(table, columns),
         source_sha256=table.source.sha256,
     )
 
@@ -107,8 +123,7 @@ def typed_columns(table: Table, schema: TableSchema) -> dict[str, TypedColumn]:
             raise missing_column(name, table.names)
     result: dict[str, TypedColumn] = {}
     for column in schema.columns:
-        texts = distinct_texts(table.arrow[column.name])
-        typed = typed_from_texts(column.name, texts, column.type, column.timestamp_format)
+        typed = typed_column(column.name, table.arrow[column.name], column.type, column)
         _require_fit(typed, column.timestamp_format)
         result[column.name] = typed
     return result
@@ -126,9 +141,9 @@ def scoring_notices(
     for column in schema.columns:
         cells = typed[column.name]
         if cells.n_unparsed:
-            notices.append(_unparsed_notice(cells))
-        if column.type in _CATEGORICAL:
-            notices.extend(_unknown_notice(column, cells))
+            notices.append(unparsed_notice(cells))
+        if column.type in CATEGORICAL:
+            notices.extend(unknown_notice(column, cells))
     known = {*schema.names, *(column.name for column in schema.dropped)}
     extra = [name for name in table.names if name not in known]
     if extra:
@@ -162,34 +177,41 @@ def _set_aside(name: str, is_target: bool) -> DroppedColumn:
 
 
 def _fit_column(
-    name: str,
-    texts: DistinctTexts,
+    judged: Column,
+    array: pa.ChunkedArray,
     decision: TypeDecision,
     override: ColumnType | None,
     max_categories: int,
 ) -> tuple[ColumnSchema, list[Notice]]:
     type = override or decision.type
-    timestamp_format = None
-    if type is ColumnType.TIMESTAMP:
-        timestamp_format = decision.timestamp_format
-        if timestamp_format is None:
-            timestamp_format = best_timestamp_format(texts.values, texts.counts_V)[0]
-    typed = typed_from_texts(name, texts, type, timestamp_format)
-    _require_fit(typed, timestamp_format)
+    native = decision.type is ColumnType.VECTOR and is_number_list(array.type)
+    if override is None or (native and type is ColumnType.VECTOR):
+        fit = decision.fit
+    else:
+        # The labels of native vectors stand for rows, not for texts.
+        judged = Column(judged.name, distinct_texts(array)) if native else judged
+        fit = forced_type(type, judged)
+    if native and type is ColumnType.VECTOR:
+        typed = typed_column(judged.name, array, type, None)
+    else:
+        typed = typed_from_texts(judged.name, judged.texts, type, fit)
+    _require_fit(typed, fit.timestamp_format)
     statistics: dict[str, float] = {}
     categories: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
-    n_unique = len(typed.texts)
+    n_unique = judged.n_values if typed.vectors_NH is not None else len(typed.texts)
     if typed.numbers_N is not None:
         present = typed.numbers_N[~typed.missing_N]
         n_unique = len(np.unique(present))
         statistics = numeric_statistics(present)
         if type is ColumnType.TIMESTAMP:
-            statistics = {key: statistics[key] for key in ("min", "max")}
-    elif type in _CATEGORICAL:
+            statistics = {key: statistics[key] for key in ("min", "max") if statistics}
+    elif type in CATEGORICAL:
         categories, counts = _ranked(typed)
+    elif type not in _PARSED:
+        statistics = text_statistics(judged.texts, fit.delimiter)
     column = ColumnSchema(
-        name=name,
+        name=judged.name,
         type=type,
         evidence="set by the user" if override else decision.evidence,
         runner_up=decision.type if override else decision.runner_up,
@@ -202,9 +224,24 @@ def _fit_column(
         statistics=statistics,
         categories=categories[:max_categories],
         category_counts=counts[:max_categories],
-        timestamp_format=timestamp_format,
+        refusals=decision.refusals,
+        timestamp_format=fit.timestamp_format,
+        decimal=fit.decimal,
+        unit=fit.unit,
+        levels=_levels(judged, fit, categories)[:max_categories],
+        delimiter=fit.delimiter,
+        width=fit.width,
+        dimension=fit.dimension,
     )
-    return column, _column_notices(column, typed, counts, max_categories)
+    return column, column_notices(column, typed, judged, fit, counts, max_categories)
+
+
+def _levels(judged: Column, fit: Accepted, categories: tuple[str, ...]) -> tuple[float, ...]:
+    """Places of the categories in [0, 1], beside them; () for columns without an order."""
+    if fit.type is not ColumnType.ORDINAL or not fit.keys:
+        return ()
+    places = dict(zip(judged.values, levels_of(judged.values, np.asarray(fit.keys)), strict=True))
+    return tuple(places[category] for category in categories)
 
 
 def _ranked(typed: TypedColumn) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -220,116 +257,22 @@ def _ranked(typed: TypedColumn) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def _require_fit(typed: TypedColumn, timestamp_format: str | None) -> None:
-    """Refuse a number or timestamp column of which most cells are something else."""
+    """Refuse a column that is read in one form only and of which most cells have another."""
     if typed.type not in _PARSED:
         return
     parsed = int((~typed.missing_N).sum())
     if typed.n_unparsed <= parsed:
         return
-    kind = "a number" if typed.type is ColumnType.SCALAR else f"a timestamp ({timestamp_format})"
+    kinds = {
+        ColumnType.SCALAR: "a number",
+        ColumnType.TIMESTAMP: f"a timestamp ({timestamp_format})",
+        ColumnType.VECTOR: "a vector of the column's length",
+        ColumnType.JSON: "a JSON object or array",
+    }
     raise FeatrixUserError(
-        f"{typed.n_unparsed} of {typed.n_unparsed + parsed} cells are not {kind}, "
+        f"{typed.n_unparsed} of {typed.n_unparsed + parsed} cells are not {kinds[typed.type]}, "
         f"which the column's type {typed.type.value} asks for",
         column=typed.name,
         value=typed.unparsed_examples[0],
         remedy="Give the column in its former form, or train again with its new type",
     )
-
-
-def _dropped_notice(column: DroppedColumn) -> Notice:
-    return Notice(
-        code=f"column_{column.reason}",
-        message=f"Column {column.name!r}: {column.message}",
-        column=column.name,
-        figure=column.score or None,
-        action="excluded from the space",
-    )
-
-
-def _unparsed_notice(typed: TypedColumn) -> Notice:
-    shown = ", ".join(repr(text[:40]) for text in typed.unparsed_examples)
-    return Notice(
-        code="unparsed_cells",
-        message=f"Column {typed.name!r}: {typed.n_unparsed} cells are no "
-        f"{typed.type.value}: {shown}",
-        column=typed.name,
-        figure=float(typed.n_unparsed),
-        action="treated as missing",
-    )
-
-
-def _unknown_notice(column: ColumnSchema, typed: TypedColumn) -> list[Notice]:
-    codes = typed.codes_N
-    assert codes is not None
-    known = set(column.categories)
-    unknown = [index for index, text in enumerate(typed.texts) if text not in known]
-    cells = int(np.isin(codes, unknown).sum()) if unknown else 0
-    if not cells:
-        return []
-    shown = ", ".join(repr(typed.texts[index][:40]) for index in unknown[:5])
-    return [
-        Notice(
-            code="unknown_categories",
-            message=f"Column {column.name!r}: {cells} cells hold values not known from training: "
-            + shown,
-            column=column.name,
-            figure=float(cells),
-            action="treated as unknown, which is not the same as missing",
-        )
-    ]
-
-
-def _column_notices(
-    column: ColumnSchema, typed: TypedColumn, counts: tuple[int, ...], max_categories: int
-) -> list[Notice]:
-    notices: list[Notice] = []
-    missing_share = column.n_missing / column.n_rows
-    if missing_share > HIGH_MISSING_SHARE:
-        notices.append(
-            Notice(
-                code="high_missing",
-                message=f"Column {column.name!r}: {missing_share:.1%} of the cells are missing",
-                column=column.name,
-                figure=missing_share,
-                action="kept; a learned embedding stands for missing",
-            )
-        )
-    if typed.n_unparsed:
-        notices.append(_unparsed_notice(typed))
-        judged = column.n_rows - column.n_missing + column.n_unparsed
-        if column.n_unparsed > (1 - CLEAR_SHARE) * judged:
-            notices.append(
-                Notice(
-                    code="mixed_column",
-                    message=f"Column {column.name!r} mixes types: {column.n_unparsed} of {judged} "
-                    f"cells are no {column.type.value}",
-                    column=column.name,
-                    figure=column.n_unparsed / judged,
-                    action=f"read as {column.type.value}, the majority's type",
-                )
-            )
-    if len(counts) > max_categories:
-        lost = sum(counts[max_categories:])
-        notices.append(
-            Notice(
-                code="categories_capped",
-                message=f"Column {column.name!r} has {len(counts)} categories; "
-                f"{lost} cells are beyond the {max_categories} most frequent",
-                column=column.name,
-                figure=float(len(counts)),
-                action="cells beyond the limit are unknown",
-            )
-        )
-    rare = sum(count < RARE_ROWS for count in counts)
-    if rare:
-        notices.append(
-            Notice(
-                code="rare_categories",
-                message=f"Column {column.name!r}: {rare} of {len(counts)} categories have fewer "
-                f"than {RARE_ROWS} rows",
-                column=column.name,
-                figure=float(rare),
-                action="kept",
-            )
-        )
-    return notices

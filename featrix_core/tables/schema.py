@@ -87,7 +87,8 @@ class ColumnSchema(Frozen):
     seconds since 1970 (UTC); for texts mean_words, mean_chars, mean_parts. Counts are of the rows
     that the schema was fitted on. `refusals` are the types that were tried before this one.
     `levels` (ordinal columns) holds every category's place in [0, 1], beside `categories`.
-    `decimal` is the decimal mark of a number column, `delimiter` splits a list column's cells,
+    `decimal` is the decimal mark of a number column and `unit` what stands beside its figures (a
+    measure or a currency's code; other units are unparsed), `delimiter` splits a list column's cells,
     `width` is the length of a code column's cells, `dimension` the length of a vector column's, `region`
     the country (ISO code) that a phone column's numbers are read in.
     """
@@ -108,6 +109,7 @@ class ColumnSchema(Frozen):
     refusals: tuple[Refusal, ...] = ()
     timestamp_format: str | None = None
     decimal: Literal[".", ","] = "."
+    unit: str | None = None
     levels: tuple[float, ...] = ()
     delimiter: str | None = None
     width: int | None = None

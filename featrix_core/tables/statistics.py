@@ -1,9 +1,11 @@
-"""Figures of a numeric column, safe for any float64."""
+"""Figures of numeric columns, safe for any float64, and of columns of texts."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from featrix_core.tables.texts import DistinctTexts
 
 
 def numeric_statistics(numbers: NDArray[np.float64]) -> dict[str, float]:
@@ -37,3 +39,25 @@ def numeric_statistics(numbers: NDArray[np.float64]) -> dict[str, float]:
         "zero_share": float((values == 0.0).mean()),
         "integer": float(np.all(values == np.floor(values))),
     }
+
+
+def text_statistics(texts: DistinctTexts, delimiter: str | None = None) -> dict[str, float]:
+    """mean_words, mean_chars and distinct_share of a column of texts; mean_parts of a list column.
+
+    Means are over the cells that hold a value; empty without any.
+    """
+    cells = texts.n_cells
+    if not cells:
+        return {}
+
+    def mean(per_value: list[int]) -> float:
+        return float(np.asarray(per_value, np.float64) @ texts.counts_V / cells)
+
+    figures = {
+        "mean_words": mean([len(value.split()) for value in texts.values]),
+        "mean_chars": mean([len(value) for value in texts.values]),
+        "distinct_share": len(texts.values) / cells,
+    }
+    if delimiter is not None:
+        figures["mean_parts"] = mean([value.count(delimiter) + 1 for value in texts.values])
+    return figures

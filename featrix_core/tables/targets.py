@@ -60,7 +60,7 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
             remedy="Use one of the three, or leave the kind to detection",
         )
     texts = distinct_texts(table.arrow[name])
-    decided = decide_type(texts).type if texts.values else ColumnType.SET
+    decided = decide_type(texts, name).type if texts.values else ColumnType.SET
     numeric = decided is ColumnType.SCALAR
     usable = ~texts.soft_V if numeric else np.ones(len(texts.values), dtype=bool)
     if not usable.any():

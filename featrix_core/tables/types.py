@@ -1,164 +1,136 @@
-"""What kind of column is this? Candidate types are tried in turn and refuse themselves (DATA-2)."""
+"""What kind of column is this? Candidate types are tried in turn and refuse themselves (DATA-2).
+
+The order matters: the first candidate that accepts decides.
+
+1. boolean: two values only, so nothing else is meant by them.
+2. vector, list of strings, JSON: brackets speak for themselves.
+3. codes that would pass for numbers or dates (leading zeros, network addresses, versions), and
+   telephone numbers of bare digits.
+4. ordinal: ranges and numbered levels would pass for broken numbers.
+5. timestamps beyond doubt (digits such as 20240131), then numbers, then mostly timestamps.
+6. e-mail, URL, domain, phone, address: by the form of the values.
+7. documents, delimited lists, structured codes, free text, and categories for the rest.
+
+The values decide. A column's name is weak evidence: it tells plain numbers that are moments, postal
+or phone numbers from quantities, and lets letters be grades.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from featrix_core.tables.cleaning import (
-    DistinctTexts,
-    best_timestamp_format,
-    distinct_texts,
-    parse_numbers,
-)
-from featrix_core.tables.schema import ColumnType
+from featrix_core.tables import candidates, text_kinds
+from featrix_core.tables.column import CLEAR_SHARE, MAJORITY_SHARE, Accepted, Column, Refused
+from featrix_core.tables.schema import ColumnType, Refusal
+from featrix_core.tables.structured import arrow_vectors
+from featrix_core.tables.text_kinds import IDENTIFIER_PATTERNS, identifier_pattern
+from featrix_core.tables.texts import DistinctTexts, distinct_texts
 
-CLEAR_SHARE = 0.95  # of the cells: the type is beyond doubt
-MAJORITY_SHARE = (
-    0.5  # of the cells, to be passed: the type wins and the rest is counted as unparsed
-)
-BOOLEAN_PAIRS = (
-    frozenset({"true", "false"}),
-    frozenset({"yes", "no"}),
-    frozenset({"0", "1"}),
-    frozenset({"t", "f"}),
-    frozenset({"y", "n"}),
-    frozenset({"on", "off"}),
-)
-_LEADING_ZERO = re.compile(r"^0\d+$")
-_LEADING_ZERO_SHARE = 0.05
-_FEW_VALUES = 20
-_RECURRING_ROWS = 5
-_LONG_WORDS = 4.0
-_MANY_VALUES = 50
-_REPEATED_SHARE = 0.05
-_VARIED_SHARE = 0.5
+__all__ = [
+    "CLEAR_SHARE",
+    "IDENTIFIER_PATTERNS",
+    "MAJORITY_SHARE",
+    "TypeDecision",
+    "decide_type",
+    "detect_type",
+    "identifier_pattern",
+]
 
-# Forms of identifiers that carry no meaning (section 16 of the source).
-IDENTIFIER_PATTERNS: dict[str, re.Pattern[str]] = {
-    "UUID": re.compile(r"^\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\}?$", re.IGNORECASE),
-    "hexadecimal hash": re.compile(
-        r"^(?:0x)?(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})$", re.IGNORECASE
-    ),
-    "snowflake": re.compile(r"^[1-9]\d{18}$"),
-}
+Candidate = Callable[[Column], Accepted | Refused]
+_RUNNER_UP_SHARE = 0.2
+_CHAIN: tuple[Candidate, ...] = (
+    candidates.boolean,
+    candidates.vector,
+    text_kinds.string_lists,
+    candidates.json_cells,
+    text_kinds.coded,
+    candidates.called_phone,
+    candidates.ordinal,
+    candidates.clear_timestamp,
+    candidates.scalar,
+    candidates.mostly_timestamp,
+    candidates.email,
+    candidates.url,
+    candidates.domain,
+    candidates.phone,
+    candidates.address,
+    text_kinds.document,
+    text_kinds.delimited,
+    text_kinds.structured_code,
+    candidates.text,
+    candidates.category,
+)
+
+
+def _nothing() -> Accepted:
+    return Accepted(ColumnType.SET, "no cell has a value")
 
 
 @dataclass(frozen=True)
 class TypeDecision:
-    """The type of a column, why, and the type that came second."""
+    """The type of a column, why, the type that came second, and those that refused with reasons.
+
+    `fit` is what the type learned of the cells: format, decimal mark, unit, delimiter, …
+    """
 
     type: ColumnType
     evidence: str
     runner_up: ColumnType | None = None
-    timestamp_format: str | None = None
+    refusals: tuple[Refusal, ...] = ()
+    fit: Accepted = field(default_factory=_nothing)
 
 
 def detect_type(name: str, array: pa.Array | pa.ChunkedArray) -> TypeDecision:
-    """Semantic type of a column; `name` is part of the interface and carries no weight today."""
-    return decide_type(distinct_texts(array))
+    """Semantic type of a column of cells; `name` is weak evidence beside them."""
+    decision = native_type(array)
+    return decision if decision is not None else decide_type(distinct_texts(array), name)
 
 
-def decide_type(texts: DistinctTexts) -> TypeDecision:
+def native_type(array: pa.Array | pa.ChunkedArray) -> TypeDecision | None:
+    """The type that an Arrow list of numbers of one length has; None for all other columns."""
+    vectors = arrow_vectors(array)
+    if vectors is None or vectors.vectors_NH.shape[1] < 2 or vectors.share < CLEAR_SHARE:
+        return None
+    fit = Accepted(
+        ColumnType.VECTOR,
+        f"{vectors.share:.1%} of the lists hold {vectors.vectors_NH.shape[1]} numbers",
+        vectors.share,
+        ColumnType.JSON,
+        dimension=vectors.vectors_NH.shape[1],
+    )
+    return TypeDecision(fit.type, fit.evidence, fit.runner_up, (), fit)
+
+
+def decide_type(texts: DistinctTexts, name: str = "") -> TypeDecision:
     """`detect_type` for texts that are at hand already."""
     if not texts.values:
-        return TypeDecision(ColumnType.SET, "no cell has a value")
-    lowered = frozenset(value.lower() for value in texts.values)
-    if lowered in BOOLEAN_PAIRS:
-        return TypeDecision(
-            ColumnType.BOOLEAN,
-            f"the two values are {' and '.join(sorted(lowered))}",
-            ColumnType.SET,
-        )
-    return (
-        _as_timestamp(texts, CLEAR_SHARE)
-        or _as_scalar(texts)
-        or _as_timestamp(texts, MAJORITY_SHARE)
-        or _as_string(texts)
-    )
+        return TypeDecision(ColumnType.SET, _nothing().evidence)
+    column = Column(name, texts)
+    refused: list[Refused] = []
+    for candidate in _CHAIN:
+        verdict = candidate(column)
+        if isinstance(verdict, Accepted):
+            return TypeDecision(
+                verdict.type,
+                verdict.evidence,
+                _runner_up(verdict, refused),
+                _reasons(verdict, refused),
+                verdict,
+            )
+        refused.append(verdict)
+    raise AssertionError("the last candidate takes every column")
 
 
-def identifier_pattern(values: tuple[str, ...]) -> str | None:
-    """Which identifier form at least 95 % of the values have, or None."""
-    if not values:
-        return None
-    for kind, pattern in IDENTIFIER_PATTERNS.items():
-        if sum(pattern.match(value) is not None for value in values) >= CLEAR_SHARE * len(values):
-            return kind
-    return None
+def _runner_up(verdict: Accepted, refused: list[Refused]) -> ColumnType | None:
+    """The type that nearly took the column, else what the accepted one is closest to."""
+    close = [r for r in refused if r.type is not verdict.type and r.share > _RUNNER_UP_SHARE]
+    return max(close, key=lambda r: r.share).type if close else verdict.runner_up
 
 
-def _share(fits_V: NDArray[np.bool_], texts: DistinctTexts) -> float:
-    """Share of the cells that fit, markers such as "-" left aside."""
-    judged = texts.counts_V[~texts.soft_V].sum()
-    return float(texts.counts_V[fits_V & ~texts.soft_V].sum() / judged) if judged else 0.0
-
-
-def _as_timestamp(texts: DistinctTexts, least: float) -> TypeDecision | None:
-    hard = ~texts.soft_V
-    values = tuple(value for value, kept in zip(texts.values, hard, strict=True) if kept)
-    fmt, share = best_timestamp_format(values, texts.counts_V[hard])
-    if fmt is None or share < least or share <= MAJORITY_SHARE:
-        return None
-    return TypeDecision(
-        ColumnType.TIMESTAMP,
-        f"{share:.1%} of the cells are timestamps of the form {fmt}",
-        ColumnType.SCALAR if fmt == "%Y%m%d" else ColumnType.SET,
-        fmt,
-    )
-
-
-def _as_scalar(texts: DistinctTexts) -> TypeDecision | None:
-    parsed = ~np.isnan(parse_numbers(texts.values))
-    share = _share(parsed, texts)
-    if share <= MAJORITY_SHARE:
-        return None
-    zeros = np.fromiter((_LEADING_ZERO.match(v) is not None for v in texts.values), bool)
-    if _share(zeros, texts) >= _LEADING_ZERO_SHARE:
-        return TypeDecision(
-            ColumnType.SET, "digits with leading zeros are codes, not quantities", ColumnType.SCALAR
-        )
-    doubt = share < CLEAR_SHARE
-    if doubt and _recurring_words(parsed, texts):
-        return TypeDecision(
-            ColumnType.SET,
-            f"{share:.1%} of the cells are numbers, the others are a few recurring words",
-            ColumnType.SCALAR,
-        )
-    return TypeDecision(
-        ColumnType.SCALAR,
-        f"{share:.1%} of the cells are numbers",
-        ColumnType.SET if doubt or len(texts.values) <= _FEW_VALUES else None,
-    )
-
-
-def _recurring_words(parsed_V: NDArray[np.bool_], texts: DistinctTexts) -> bool:
-    """Levels such as 1, 2, 3, 4, "5+": dropping the words as unparsed would lose a category."""
-    words = ~parsed_V & ~texts.soft_V
-    return len(texts.values) <= _FEW_VALUES and bool(
-        texts.counts_V[words].min(initial=_RECURRING_ROWS) >= _RECURRING_ROWS
-    )
-
-
-def _as_string(texts: DistinctTexts) -> TypeDecision:
-    words = np.fromiter((len(value.split()) for value in texts.values), float)
-    mean_words = float(words @ texts.counts_V / texts.n_cells)
-    distinct = len(texts.values)
-    share = distinct / texts.n_cells
-    long = mean_words >= _LONG_WORDS and (
-        share > _VARIED_SHARE or (distinct > _MANY_VALUES and share > _REPEATED_SHARE)
-    )
-    varied = (
-        mean_words > 1.5
-        and share > _VARIED_SHARE
-        and distinct > _MANY_VALUES
-        and identifier_pattern(texts.values) is None
-    )
-    figures = f"{distinct} distinct values in {texts.n_cells} cells, {mean_words:.1f} words each"
-    if long or varied:
-        return TypeDecision(ColumnType.TEXT, figures, ColumnType.SET)
-    return TypeDecision(ColumnType.SET, figures, ColumnType.TEXT if mean_words > 1.5 else None)
+def _reasons(verdict: Accepted, refused: list[Refused]) -> tuple[Refusal, ...]:
+    """One reason per type: the last one, of candidates that were tried twice."""
+    reasons = {r.type: r.reason for r in refused if r.type is not verdict.type}
+    return tuple(Refusal(type=type, reason=reason) for type, reason in reasons.items())

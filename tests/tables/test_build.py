@@ -66,10 +66,10 @@ def test_categories_are_ranked(schema: TableSchema) -> None:
 
 
 def test_overrides() -> None:
-    frame = pd.DataFrame({"zip": [10115, 20095, 80331] * 10, "day": ["2020-01-02"] * 29 + ["x"]})
-    overrides = {"zip": ColumnType.SET, "day": ColumnType.SET}
+    frame = pd.DataFrame({"shop": [10115, 20095, 80331] * 10, "day": ["2020-01-02"] * 29 + ["x"]})
+    overrides = {"shop": ColumnType.SET, "day": ColumnType.SET}
     schema = build_schema(read_table(frame), overrides=overrides)
-    column = schema.column("zip")
+    column = schema.column("shop")
     assert (column.type, column.runner_up, column.overridden) == (
         ColumnType.SET,
         ColumnType.SCALAR,
@@ -104,10 +104,10 @@ def test_no_usable_column() -> None:
 def test_notices_name_column_figure_and_action() -> None:
     frame = pd.DataFrame(
         {
-            "mixed": ["1", "2", "3", "4", "five!"] * 20 + ["six"],
-            "sparse": ["a", None, None, None, "b"] * 20 + ["b"],
-            "many": [f"v{n}" for n in range(101)],
-            "same": ["x"] * 101,
+            "mixed": ["1", "2", "3", "4", "five!"] * 32 + ["six"],
+            "sparse": ["a", None, None, None, "b"] * 32 + ["b"],
+            "many": [f"kind {chr(97 + n % 70 // 10)}{chr(97 + n % 10)}" for n in range(161)],
+            "same": ["x"] * 161,
         }
     )
     schema = build_schema(read_table(frame), max_categories=60)
@@ -120,12 +120,12 @@ def test_notices_name_column_figure_and_action() -> None:
         ("rare_categories", "many"),
         ("column_uniform", "same"),
     }
-    assert notices["unparsed_cells", "mixed"].figure == 21.0
+    assert notices["unparsed_cells", "mixed"].figure == 33.0
     assert "'five!', 'six'" in notices["unparsed_cells", "mixed"].message
     assert all(notice.action for notice in notices.values())
     assert len(schema.column("many").categories) == 60
     mixed = schema.column("mixed")
-    assert (mixed.n_missing, mixed.n_unparsed, mixed.n_rows) == (21, 21, 101)
+    assert (mixed.n_missing, mixed.n_unparsed, mixed.n_rows) == (33, 33, 161)
 
 
 def test_scoring_rows_are_read_by_the_frozen_types(schema: TableSchema) -> None:

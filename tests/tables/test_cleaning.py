@@ -46,7 +46,7 @@ def test_numbers(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["thirty", "inf", "-inf", "1e999", "1,23", "1.2.3", "--5", "0x1f", "1_000", "5+", "12,"]
+    "text", ["thirty", "inf", "-inf", "1e999", "1,23", "1.2.3", "--5", "0x1f", "5+", "12A", "12,"]
 )
 def test_no_numbers(text: str) -> None:
     assert math.isnan(parse_numbers([text])[0])
@@ -70,7 +70,7 @@ def test_any_text_is_a_finite_number_or_none(texts: list[str]) -> None:
     numbers = parse_numbers(texts)
     assert numbers.shape == (len(texts),)
     assert not np.isinf(numbers).any()
-    for fmt, _ in TIMESTAMP_FORMATS:
+    for fmt, _ in TIMESTAMP_FORMATS[::40]:
         seconds, offsets = parse_timestamps(texts, fmt)
         np.testing.assert_array_equal(np.isnan(seconds), np.isnan(offsets))
 

@@ -1,0 +1,181 @@
+"""Warnings about columns as data (DATA-6): what was seen, the figure, and what was done."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from featrix_core.tables.column import CLEAR_SHARE, Accepted, Column
+from featrix_core.tables.fit import COMPOSITE
+from featrix_core.tables.schema import ColumnSchema, ColumnType, DroppedColumn, Notice
+from featrix_core.tables.table import TypedColumn
+
+HIGH_MISSING_SHARE = 0.5
+RARE_ROWS = 5
+FEW_NUMBERS = 3
+_SHOWN = 40
+
+
+def dropped_notice(column: DroppedColumn) -> Notice:
+    """A column that the filter kept out."""
+    return Notice(
+        code=f"column_{column.reason}",
+        message=f"Column {column.name!r}: {column.message}",
+        column=column.name,
+        figure=column.score or None,
+        action="excluded from the space",
+    )
+
+
+def unparsed_notice(typed: TypedColumn) -> Notice:
+    """Cells that the column's type cannot read."""
+    return Notice(
+        code="unparsed_cells",
+        message=f"Column {typed.name!r}: {typed.n_unparsed} cells are no "
+        f"{typed.type.value}: {_listed(typed.unparsed_examples)}",
+        column=typed.name,
+        figure=float(typed.n_unparsed),
+        action="treated as missing",
+    )
+
+
+def unknown_notice(column: ColumnSchema, typed: TypedColumn) -> list[Notice]:
+    """Categories that training did not see."""
+    codes = typed.codes_N
+    assert codes is not None
+    known = set(column.categories)
+    unknown = [index for index, text in enumerate(typed.texts) if text not in known]
+    cells = int(np.isin(codes, unknown).sum()) if unknown else 0
+    if not cells:
+        return []
+    return [
+        Notice(
+            code="unknown_categories",
+            message=f"Column {column.name!r}: {cells} cells hold values not known from training: "
+            + _listed(tuple(typed.texts[index] for index in unknown[:5])),
+            column=column.name,
+            figure=float(cells),
+            action="treated as unknown, which is not the same as missing",
+        )
+    ]
+
+
+def column_notices(
+    column: ColumnSchema,
+    typed: TypedColumn,
+    judged: Column,
+    fit: Accepted,
+    counts: tuple[int, ...],
+    max_categories: int,
+) -> list[Notice]:
+    """All that is worth knowing about one column of the training table.
+
+    `counts` are the cells of every category, also of those beyond `max_categories`.
+    """
+    notices: list[Notice] = []
+    missing_share = column.n_missing / max(column.n_rows, 1)
+    if missing_share > HIGH_MISSING_SHARE:
+        notices.append(
+            _notice(
+                column, "high_missing", f"{missing_share:.1%} of the cells are missing",
+                missing_share, "kept; a learned embedding stands for missing",
+            )
+        )  # fmt: skip
+    if typed.n_unparsed:
+        notices.append(unparsed_notice(typed))
+        notices += _mixed_cells(column)
+    notices += _numeric_notices(column, judged, fit)
+    if column.type in COMPOSITE and fit.share < CLEAR_SHARE:
+        notices.append(
+            _notice(
+                column, "mixed_column",
+                f"{1 - fit.share:.1%} of the values do not have the form of the type "
+                f"{column.type.value}",
+                1 - fit.share, "kept as they are; parts that cannot be told are missing",
+            )
+        )  # fmt: skip
+    off = [text for text, key in zip(judged.values, fit.keys, strict=False) if np.isnan(key)]
+    if column.type is ColumnType.ORDINAL and off:
+        notices.append(
+            _notice(
+                column, "off_scale", f"{len(off)} values have no place in the order: "
+                + _listed(tuple(off[:5])), float(len(off)), "kept as categories in the middle",
+            )
+        )  # fmt: skip
+    if len(counts) > max_categories:
+        notices.append(
+            _notice(
+                column, "categories_capped",
+                f"{len(counts)} categories; {sum(counts[max_categories:])} cells are beyond the "
+                f"{max_categories} most frequent",
+                float(len(counts)), "cells beyond the limit are unknown",
+            )
+        )  # fmt: skip
+    rare = sum(count < RARE_ROWS for count in counts)
+    if rare:
+        notices.append(
+            _notice(
+                column, "rare_categories",
+                f"{rare} of {len(counts)} categories have fewer than {RARE_ROWS} rows",
+                float(rare), "kept",
+            )
+        )  # fmt: skip
+    return notices
+
+
+def _mixed_cells(column: ColumnSchema) -> list[Notice]:
+    judged = column.n_rows - column.n_missing + column.n_unparsed
+    if column.n_unparsed <= (1 - CLEAR_SHARE) * judged:
+        return []
+    return [
+        _notice(
+            column, "mixed_column",
+            f"types are mixed: {column.n_unparsed} of {judged} cells are no {column.type.value}",
+            column.n_unparsed / judged, f"read as {column.type.value}, the majority's type",
+        )
+    ]  # fmt: skip
+
+
+def _numeric_notices(column: ColumnSchema, judged: Column, fit: Accepted) -> list[Notice]:
+    notices = []
+    if column.type is ColumnType.SCALAR and column.unit is not None:
+        units, values = judged.figures.units_V, judged.figures.values_V
+        other = ~np.isnan(values) & (units != "") & (units != column.unit)
+        cells = int(judged.texts.counts_V[other].sum())
+        if cells:
+            notices.append(
+                _notice(
+                    column, "mixed_units", f"{cells} cells have another unit than {column.unit}: "
+                    + _listed(judged.texts.examples(other)), float(cells),
+                    "treated as missing; convert them to one unit to keep them",
+                )
+            )  # fmt: skip
+    if column.type is ColumnType.SCALAR and 1 < column.n_unique <= FEW_NUMBERS:
+        notices.append(
+            _notice(
+                column, "few_values", f"only {column.n_unique} different numbers",
+                float(column.n_unique), "kept as numbers; set the type set if they are codes",
+            )
+        )  # fmt: skip
+    if column.type is ColumnType.TIMESTAMP and judged.moments.rival is not None:
+        notices.append(
+            _notice(
+                column, "ambiguous_dates",
+                f"every date fits {column.timestamp_format} and {judged.moments.rival}",
+                judged.moments.share, f"read as {column.timestamp_format}",
+            )
+        )  # fmt: skip
+    return notices
+
+
+def _notice(column: ColumnSchema, code: str, what: str, figure: float, action: str) -> Notice:
+    return Notice(
+        code=code,
+        message=f"Column {column.name!r}: {what}",
+        column=column.name,
+        figure=figure,
+        action=action,
+    )
+
+
+def _listed(texts: tuple[str, ...]) -> str:
+    return ", ".join(repr(text[:_SHOWN]) for text in texts)
