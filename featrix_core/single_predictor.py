@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import datetime
-import warnings
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from featrix_core.predictor.guardrails import (
     value_flags,
 )
 from featrix_core.predictor.importance import shapley_values
+from featrix_core.predictor.labelled import LabelledRows, unknown_columns
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs, fit_outputs
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
@@ -46,6 +46,8 @@ from featrix_core.predictor.response import (
 from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.target_coding import TargetCoding, describe_target
 from featrix_core.tables.build import scoring_notices, typed_columns
+from featrix_core.tables.control import row_weights, usable_rows
+from featrix_core.tables.holdout import fold_groups
 from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table, TypedColumn
 
@@ -93,51 +95,44 @@ class SinglePredictor:
         self.train_df: pd.DataFrame | None = None
         self.val_df: pd.DataFrame | None = None
         self.reference: GuardrailReference | None = None
-        self._labels: NDArray[np.float64] | None = None
-        self._batch: TokenBatch | None = None
+        self._rows: LabelledRows | None = None
         self.background: TokenBatch | None = None
         self.held_out: dict[str, NDArray[Any]] | None = None
 
     # -- training ---------------------------------------------------------------------------------
 
     def prep_for_training(
-        self, df: TableLike, target: str, type: str | None = None
+        self,
+        df: TableLike,
+        target: str,
+        type: str | None = None,
+        *,
+        group_column: str | None = None,
     ) -> SinglePredictor:
         """Take labelled rows. `type`: `set` for classes, `scalar` for a number, found when left out.
+
+        `group_column`: rows of one of its values are never on both sides of a fold (DATA-7).
 
         Raises:
             FeatrixUserError: missing, constant or unusable target; columns that do not fit the space.
         """
-        table = as_table(df)
+        table = usable_rows(as_table(df))
         schema = describe_target(table, target, type, self.positive_label)
         coding = TargetCoding.fit(table, schema)
         labels = coding.labels(table)
         labelled = np.flatnonzero(np.isfinite(labels))
-        table = self.space.enriched(table.take(labelled))
-        self._labels = labels[labelled]
+        labels, table = labels[labelled], table.take(labelled)
+        weights_N = row_weights(table)
+        groups_N = None if group_column is None else fold_groups(table, group_column)
+        table = self.space.enriched(table)
         self.coding = coding
-        self.notices = schema.notices + self._unknown_columns(table)
-        self._batch = self._tokens(table)
+        met = {*self.space.schema.names, *(d.name for d in self.space.schema.dropped), target}
+        unknown = unknown_columns(table, met | {group_column or target})
+        self.notices = schema.notices + unknown
+        batch = self._tokens(table)
+        self._rows = LabelledRows(batch, coding.tensor(labels), labels, weights_N, groups_N)
         self.train_df = table.to_pandas()
         return self
-
-    def _unknown_columns(self, table: Table) -> tuple[Notice, ...]:
-        """Columns that the space has never met: said loudly, never ignored in silence (EXT-4)."""
-        assert self.coding is not None
-        met = {*self.space.schema.names, *(d.name for d in self.space.schema.dropped)}
-        unknown = [n for n in table.names if n not in met and n != self.coding.target.name]
-        if not unknown:
-            return ()
-        text = f"The space does not know {', '.join(map(repr, unknown))}: not used by the predictor"
-        warnings.warn(text, stacklevel=3)
-        return (
-            Notice(
-                code="columns_unknown_to_space",
-                message=text,
-                figure=float(len(unknown)),
-                action="extend the space with create_extended_embedding_space()",
-            ),
-        )
 
     def _known(self) -> TableSchema:
         """The space's schema without the target."""
@@ -182,11 +177,12 @@ class SinglePredictor:
             n_epochs: at most so many epochs per member; the plan decides when left out.
             calibrate: fit calibration, threshold and intervals on held-out rows right away.
         """
-        if self._batch is None or self._labels is None or self.coding is None:
+        if self._rows is None or self.coding is None:
             raise FeatrixUserError(
                 "The predictor has no rows to train on", remedy="Call prep_for_training first"
             )
-        batch, labels, coding = self._batch, self._labels, self.coding
+        rows, coding = self._rows, self.coding
+        batch, labels = rows.batch, rows.labels_N
         plan = plan_predictor(len(labels), self.fine_tune)
         if self.shape is not None:
             plan = plan.model_copy(update={"width": self.shape.d_hidden})
@@ -195,18 +191,9 @@ class SinglePredictor:
         depth = advice.n_hidden_layers
         if self.shape is not None and self.shape.n_hidden_layers is not None:
             depth = self.shape.n_hidden_layers
+        model, tokenizer, outputs = self.space.model, self.space.tokenizer, coding.outputs
         fitted = fit_members(
-            self.space.model,
-            self.space.tokenizer,
-            batch,
-            coding.tensor(labels),
-            labels,
-            coding.outputs,
-            depth,
-            plan,
-            self.seed,
-            n_epochs,
-            on_progress,
+            model, tokenizer, rows, outputs, depth, plan, self.seed, n_epochs, on_progress
         )
         self.plan, self.members = plan, fitted.members
         self.timeline = fitted.timelines[0]
@@ -215,6 +202,8 @@ class SinglePredictor:
             "spread": fitted.spread_N,
             "labels": labels[fitted.held_out_rows],
         }
+        if rows.weights_N is not None:
+            self.held_out["weights"] = rows.weights_N[fitted.held_out_rows]
         self.reference = GuardrailReference.fit(rows_NM.numpy(), self.seed)
         chosen = np.sort(
             np.random.default_rng(self.seed).permutation(len(labels))[:EXPLAIN_BACKGROUND]
@@ -240,9 +229,9 @@ class SinglePredictor:
         if self.held_out is None or self.coding is None:
             raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
         held = self.held_out
-        self.outputs = fit_outputs(
-            self.coding, held["answer"], held["spread"], held["labels"], self.costs, self.seed
-        )
+        parts = (held["answer"], held["spread"], held["labels"])
+        weights_N = held.get("weights")
+        self.outputs = fit_outputs(self.coding, *parts, self.costs, self.seed, weights_N)
         return self.outputs
 
     def __await__(self) -> Generator[None, None, SinglePredictor]:

@@ -129,11 +129,15 @@ def _scores(logits: Floats) -> Floats:
     return scores
 
 
-def _fit_temperature(labels: Ints, logits: Floats) -> Calibration:
+def _fit_temperature(labels: Ints, logits: Floats, weights: Floats) -> Calibration:
     # scikit-learn has temperature scaling only inside CalibratedClassifierCV, which numbers the
     # classes by those that occur in the fold; the one-dimensional search is the same one.
+    def loss(log_t: float) -> float:
+        rows = log_loss_rows(labels, softmax(logits / np.exp(log_t), axis=1))
+        return float((weights * rows).mean())
+
     found = minimize_scalar(
-        lambda log_t: float(log_loss_rows(labels, softmax(logits / np.exp(log_t), axis=1)).mean()),
+        loss,
         bounds=(-3.0, 3.0),
         method="bounded",
     )
@@ -147,11 +151,11 @@ def _targets(labels: Ints, n_classes: int) -> list[Ints]:
     return [(labels == k).astype(np.int64) for k in wanted]
 
 
-def _fit_platt(labels: Ints, logits: Floats) -> Calibration:
+def _fit_platt(labels: Ints, logits: Floats, weights: Floats) -> Calibration:
     scores = _scores(logits)
     # A weak penalty keeps the slope finite where the held-out rows are perfectly separated.
     fitted = [
-        LogisticRegression(C=100.0, max_iter=1000).fit(scores[:, k : k + 1], target)
+        LogisticRegression(C=100.0, max_iter=1000).fit(scores[:, k : k + 1], target, weights)
         for k, target in enumerate(_targets(labels, logits.shape[1]))
     ]
     return Calibration(
@@ -162,13 +166,13 @@ def _fit_platt(labels: Ints, logits: Floats) -> Calibration:
     )
 
 
-def _fit_isotonic(labels: Ints, logits: Floats) -> Calibration:
+def _fit_isotonic(labels: Ints, logits: Floats, weights: Floats) -> Calibration:
     scores = _scores(logits)
     floor = 1.0 / (len(labels) + 2)  # Laplace: n rows are no ground for "never"
     curves = []
     for k, target in enumerate(_targets(labels, logits.shape[1])):
         model = IsotonicRegression(y_min=floor, y_max=1.0 - floor, out_of_bounds="clip")
-        model.fit(scores[:, k], target)
+        model.fit(scores[:, k], target, weights)
         curves.append(
             Curve(
                 x=tuple(model.X_thresholds_.astype(float).tolist()),
@@ -178,13 +182,13 @@ def _fit_isotonic(labels: Ints, logits: Floats) -> Calibration:
     return Calibration(method="isotonic", n_classes=logits.shape[1], curves=tuple(curves))
 
 
-def _fit(method: Method, labels: Ints, logits: Floats) -> Calibration:
+def _fit(method: Method, labels: Ints, logits: Floats, weights: Floats) -> Calibration:
     if method == "temperature":
-        return _fit_temperature(labels, logits)
+        return _fit_temperature(labels, logits, weights)
     if method == "platt":
-        return _fit_platt(labels, logits)
+        return _fit_platt(labels, logits, weights)
     if method == "isotonic":
-        return _fit_isotonic(labels, logits)
+        return _fit_isotonic(labels, logits, weights)
     return Calibration(method="none", n_classes=logits.shape[1])
 
 
@@ -197,7 +201,7 @@ def _figures(labels: Ints, probabilities: Floats) -> dict[str, float]:
 
 
 def _out_of_fold(
-    methods: list[Method], labels: Ints, logits: Floats, seed: int
+    methods: list[Method], labels: Ints, logits: Floats, weights: Floats, seed: int
 ) -> dict[Method, Floats]:
     n_folds = min(_FOLDS, len(labels))
     rarest = np.bincount(labels)[np.unique(labels)].min()
@@ -207,11 +211,17 @@ def _out_of_fold(
     out = {method: np.empty_like(logits) for method in methods}
     for rows, held in folds.split(logits, labels):
         for method in methods:
-            out[method][held] = _fit(method, labels[rows], logits[rows]).apply(logits[held])
+            fitted = _fit(method, labels[rows], logits[rows], weights[rows])
+            out[method][held] = fitted.apply(logits[held])
     return out
 
 
-def fit_calibration(labels_N: ArrayLike, logits_NK: ArrayLike, seed: int = 42) -> Calibration:
+def fit_calibration(
+    labels_N: ArrayLike,
+    logits_NK: ArrayLike,
+    seed: int = 42,
+    weights_N: NDArray[np.float64] | None = None,
+) -> Calibration:
     """Choose and fit a calibration on held-out rows (PRED-3).
 
     Candidates are compared by 5-fold cross-validated log loss on the given rows, from simple to
@@ -223,6 +233,8 @@ def fit_calibration(labels_N: ArrayLike, logits_NK: ArrayLike, seed: int = 42) -
         labels_N: class numbers 0 … K-1 of rows that took no part in training.
         logits_NK: logits or log-probabilities; -inf is allowed.
         seed: of the folds.
+        weights_N: how many rows each row stands for (DATA-5). Fits, choice and gains follow them; the
+            figures before and after count every row once. Rows of weight 0 are left out.
 
     Raises:
         ValueError: lengths differ, no rows, labels outside 0 … K-1, or NaN logits.
@@ -231,6 +243,11 @@ def fit_calibration(labels_N: ArrayLike, logits_NK: ArrayLike, seed: int = 42) -
     n, n_classes = logits.shape
     if n == 0 or len(labels) != n:
         raise ValueError(f"{len(labels)} labels for {n} rows of logits")
+    weights = np.ones(n)
+    if weights_N is not None and (weights_N > 0).any():
+        used = weights_N > 0
+        labels, logits, weights = labels[used], logits[used], weights_N[used]
+        weights, n = weights / weights.mean(), len(labels)
     if labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(f"labels must lie in 0 … {n_classes - 1}")
     counts = np.bincount(labels, minlength=n_classes)
@@ -240,11 +257,11 @@ def fit_calibration(labels_N: ArrayLike, logits_NK: ArrayLike, seed: int = 42) -
         if counts.min() >= _ROWS_PER_CLASS:
             methods += ["platt", "isotonic"]
     probabilities = (
-        _out_of_fold(methods, labels, logits, seed)
+        _out_of_fold(methods, labels, logits, weights, seed)
         if len(methods) > 1
-        else {methods[0]: _fit("none", labels, logits).apply(logits)}
+        else {methods[0]: _fit("none", labels, logits, weights).apply(logits)}
     )
-    losses = {method: log_loss_rows(labels, p) for method, p in probabilities.items()}
+    losses = {m: weights * log_loss_rows(labels, p) for m, p in probabilities.items()}
     chosen, reason = _choose(losses, n)
     if len(methods) == 1:
         reason = (
@@ -263,7 +280,7 @@ def fit_calibration(labels_N: ArrayLike, logits_NK: ArrayLike, seed: int = 42) -
         reliability_before=tuple(reliability(labels, before)),
         reliability_after=tuple(reliability(labels, after)),
     )
-    return _fit(chosen, labels, logits).model_copy(update={"report": report})
+    return _fit(chosen, labels, logits, weights).model_copy(update={"report": report})
 
 
 def _choose(losses: dict[Method, Floats], n: int) -> tuple[Method, str]:

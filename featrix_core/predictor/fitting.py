@@ -17,11 +17,18 @@ from torch import Tensor
 
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet, PredictorObjective, combine
 from featrix_core.predictor.plan import PredictorPlan
 from featrix_core.space.model import SpaceModel
-from featrix_core.tables.splits import kfold, random_split, stratified_split
+from featrix_core.tables.splits import (
+    group_split,
+    kfold,
+    random_keys,
+    random_split,
+    stratified_split,
+)
 from featrix_core.training.loop import Progress, deterministic, run_loop
 from featrix_core.training.timeline import Timeline
 
@@ -44,9 +51,15 @@ class Fitted:
 
 
 def _folds(
-    labels_N: NDArray[np.float64], classification: bool, plan: PredictorPlan, seed: int
+    labels_N: NDArray[np.float64],
+    classification: bool,
+    plan: PredictorPlan,
+    seed: int,
+    groups_N: NDArray[np.int64] | None,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     count = len(labels_N)
+    if groups_N is not None:
+        return _group_folds(labels_N, classification, plan, seed, groups_N)
     if plan.folds > 1:
         folds = min(plan.folds, count)
         # Classes with fewer rows than folds are missing from some validation parts; that is no reason to
@@ -61,6 +74,28 @@ def _folds(
     else:
         split = random_split(count, plan.validation_share, seed)
     return [(split.train_rows, split.validation_rows)]
+
+
+def _group_folds(
+    labels_N: NDArray[np.float64],
+    classification: bool,
+    plan: PredictorPlan,
+    seed: int,
+    groups_N: NDArray[np.int64],
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Folds, or one split, that no group is on both sides of."""
+    labels = labels_N.astype(np.int64) if classification else None
+    _, groups = np.unique(groups_N, return_inverse=True)
+    count = int(groups.max()) + 1
+    folds = min(plan.folds, count)
+    if folds < 2:
+        split = group_split(groups, random_keys(count, seed), plan.validation_share, labels)
+        return [(split.train_rows, split.validation_rows)]
+    if labels is not None and int(np.bincount(labels).max()) < folds:
+        labels = None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return kfold(labels, folds, seed, n_rows=len(groups), groups_N=groups.astype(np.int64))
 
 
 @torch.no_grad()
@@ -78,9 +113,7 @@ def answer(net: PredictorNet, batch: TokenBatch, classification: bool) -> tuple[
 def fit_members(
     space: SpaceModel,
     tokenizer: Tokenizer,
-    batch: TokenBatch,
-    target_N: Tensor,
-    labels_N: NDArray[np.float64],
+    rows: LabelledRows,
     outputs: int,
     hidden_layers: int,
     plan: PredictorPlan,
@@ -89,6 +122,7 @@ def fit_members(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Fitted:
     """Train all members; a member's validation rows take no part in its training."""
+    batch, target_N, labels_N = rows.batch, rows.target_N, rows.labels_N
     classification = not target_N.is_floating_point()
     config = HeadConfig(
         outputs=outputs,
@@ -98,11 +132,13 @@ def fit_members(
         dropout=plan.dropout,
     )
     members: list[PredictorNet] = []
-    rows: list[NDArray[np.int64]] = []
+    held_out: list[NDArray[np.int64]] = []
     answers: list[Tensor] = []
     spreads: list[Tensor] = []
     timelines: list[dict[str, object]] = []
-    folds = _folds(labels_N, classification, plan, seed)
+    folds = _folds(labels_N, classification, plan, seed, rows.groups_N)
+    weights_N = rows.weights_N
+    weights = None if weights_N is None else torch.from_numpy(weights_N).float()
     for k, (train, validation) in enumerate(folds):
         with deterministic(seed + k):
             head = Head(tokenizer, space.config.d_model, space.config.width, config)
@@ -116,6 +152,7 @@ def fit_members(
             torch.from_numpy(train),
             torch.from_numpy(validation),
             plan.fine_tune,
+            weights,
         )
         timeline = Timeline(training, member=k, members=len(folds))
 
@@ -138,12 +175,12 @@ def fit_members(
         timelines.append(timeline.document())
         said, spread = answer(net, objective.validation, classification)
         members.append(net)
-        rows.append(validation)
+        held_out.append(validation)
         answers.append(said)
         spreads.append(spread)
     return Fitted(
         members,
-        np.concatenate(rows),
+        np.concatenate(held_out),
         torch.cat(answers).numpy(),
         torch.cat(spreads).numpy(),
         timelines,

@@ -35,13 +35,19 @@ class PredictorNet(nn.Module):
         return logits
 
 
-def loss_of(logits_EBO: Tensor, target_B: Tensor) -> Tensor:
-    """Mean over members of cross-entropy (class indices) or squared error (floats)."""
+def loss_of(logits_EBO: Tensor, target_B: Tensor, weight_B: Tensor | None = None) -> Tensor:
+    """Mean over members of cross-entropy (class indices) or squared error (floats), rows weighted."""
     members = logits_EBO.shape[0]
+    how = "mean" if weight_B is None else "none"
     if target_B.is_floating_point():
-        return nn.functional.mse_loss(logits_EBO[..., 0], target_B.expand(members, -1))
-    flat = logits_EBO.flatten(0, 1)
-    return nn.functional.cross_entropy(flat, target_B.repeat(members))
+        expanded = target_B.expand(members, -1)
+        loss = nn.functional.mse_loss(logits_EBO[..., 0], expanded, reduction=how)
+    else:
+        flat = logits_EBO.flatten(0, 1)
+        loss = nn.functional.cross_entropy(flat, target_B.repeat(members), reduction=how)
+    if weight_B is None:
+        return loss
+    return (loss.reshape(members, -1) * weight_B).mean()
 
 
 def combine(logits_EBO: Tensor, classification: bool) -> Tensor:
@@ -53,7 +59,10 @@ def combine(logits_EBO: Tensor, classification: bool) -> Tensor:
 
 
 class PredictorObjective:
-    """Supervised objective on fixed training and validation rows (never rotated, DATA-8)."""
+    """Supervised objective on fixed training and validation rows (never rotated, DATA-8).
+
+    `weights_N` (mean 1) weighs the rows of both sides (DATA-5).
+    """
 
     def __init__(
         self,
@@ -63,8 +72,11 @@ class PredictorObjective:
         train_rows: Tensor,
         validation_rows: Tensor,
         fine_tune: bool,
+        weights_N: Tensor | None = None,
     ) -> None:
         self.net = net
+        self.train_weight = None if weights_N is None else weights_N[train_rows]
+        self.validation_weight = None if weights_N is None else weights_N[validation_rows]
         self.fine_tune = fine_tune
         self.train = rows.rows(train_rows)
         self.train_target = target_N[train_rows]
@@ -112,7 +124,8 @@ class PredictorObjective:
         else:
             row, context = self.fixed
             logits = self.net.head(row[rows], context[rows], batch)
-        return loss_of(logits, self.train_target[rows]), {}
+        weight = None if self.train_weight is None else self.train_weight[rows]
+        return loss_of(logits, self.train_target[rows], weight), {}
 
     @torch.no_grad()
     def predict_validation(self) -> Tensor:
@@ -123,9 +136,13 @@ class PredictorObjective:
 
     def validate(self) -> tuple[float, dict[str, float]]:
         """Log loss or mean squared error of the combined answer."""
-        answer = self.predict_validation()
-        if self.validation_target.is_floating_point():
-            loss = nn.functional.mse_loss(answer[:, 0], self.validation_target)
+        answer, target = self.predict_validation(), self.validation_target
+        if target.is_floating_point():
+            loss_V = nn.functional.mse_loss(answer[:, 0], target, reduction="none")
         else:
-            loss = nn.functional.nll_loss(answer, self.validation_target)
-        return float(loss), {}
+            loss_V = nn.functional.nll_loss(answer, target, reduction="none")
+        weight_V = self.validation_weight
+        # Rows that all weigh nothing still have to tell a good epoch from a bad one.
+        if weight_V is not None and weight_V.any():
+            loss_V = loss_V * (weight_V / weight_V.mean())
+        return float(loss_V.mean()), {}

@@ -124,11 +124,16 @@ def fit_outputs(
     labels_N: Floats,
     costs: tuple[float | None, float | None],
     seed: int,
+    weights_N: Floats | None = None,
 ) -> Outputs:
-    """Fit everything that needs held-out rows."""
+    """Fit everything that needs held-out rows.
+
+    The calibration and the level of numbers follow the rows' weights (DATA-5); the threshold and the width
+    of intervals are chosen on the rows as they are.
+    """
     if coding.classification:
         labels = labels_N.astype(np.int64)
-        calibration = fit_calibration(labels, answer_NO, seed)
+        calibration = fit_calibration(labels, answer_NO, seed, weights_N)
         threshold = None
         if coding.outputs == 2:
             positive = calibration.apply(answer_NO)[:, 1]
@@ -136,8 +141,9 @@ def fit_outputs(
         return Outputs(calibration=calibration, threshold=threshold)
     values = coding.numbers(answer_NO[:, 0])
     ratio = 1.0
-    if coding.transform != "identity" and values.sum() > 0:
-        ratio = float(np.clip(labels_N.sum() / values.sum(), 0.5, 2.0))
+    total = float(np.average(values, weights=weights_N))
+    if coding.transform != "identity" and total > 0:
+        ratio = float(np.clip(np.average(labels_N, weights=weights_N) / total, 0.5, 2.0))
     partial = Outputs(
         ratio=ratio,
         usual_spread=float(np.median(spread_N)),

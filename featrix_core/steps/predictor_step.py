@@ -37,7 +37,9 @@ def train_predictor(
         cost_false_positive=config.cost_false_positive,
         cost_false_negative=config.cost_false_negative,
     )
-    predictor.prep_for_training(data.development, target, data.target(target).kind)
+    predictor.prep_for_training(
+        data.development, target, data.target(target).kind, group_column=config.group_column
+    )
     predictor.train(calibrate=False, on_progress=on_progress)
     predictor.save(out)
     plan = predictor.training_info["plan"]

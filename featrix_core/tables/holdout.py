@@ -105,6 +105,22 @@ def group_codes(table: Table, column: str) -> Rows:
     return codes
 
 
+def fold_groups(table: Table, column: str) -> Rows:
+    """`group_codes` for folds within a table.
+
+    Raises:
+        FeatrixUserError: no such column, or one group only.
+    """
+    codes = group_codes(table, column)
+    if len(np.unique(codes)) < 2:
+        raise FeatrixUserError(
+            "Rows can only be split by groups where there are at least two",
+            column=column,
+            remedy="Name a column whose values tell groups apart, or leave group_column out",
+        )
+    return codes
+
+
 def _hashes(texts: list[str]) -> Keys:
     if not texts:
         return np.zeros(0, np.uint64)

@@ -95,7 +95,7 @@ def test_every_method_survives_json(odd: bool) -> None:
     model, x_cal, y_cal, x_test, _ = digits(odd)
     logits = model.predict_log_proba(x_cal)
     for fit in (module._fit_temperature, module._fit_platt, module._fit_isotonic):
-        fitted = fit(y_cal, np.maximum(logits, -50.0))
+        fitted = fit(y_cal, np.maximum(logits, -50.0), np.ones(len(y_cal)))
         again = Calibration.from_dict(json.loads(json.dumps(fitted.to_dict())))
         assert again == fitted
         p = again.apply(model.predict_log_proba(x_test))
@@ -152,3 +152,20 @@ def test_the_same_rows_and_seed_give_the_same_calibration() -> None:
     model, x_cal, y_cal, _, _ = digits()
     logits = model.predict_log_proba(x_cal)
     assert fit_calibration(y_cal, logits, seed=7) == fit_calibration(y_cal, logits, seed=7)
+
+
+def test_weights_move_the_level_and_zero_leaves_out() -> None:
+    """Even odds from the network, three of ten rows positive, positives three times as heavy."""
+    labels = (np.arange(600) % 10 < 3).astype(np.int64)
+    logits = np.log(np.full((600, 2), 0.5)) + np.random.default_rng(0).normal(0, 0.01, (600, 2))
+    weights = np.where(labels == 1, 3.0, 1.0)
+    plain = fit_calibration(labels, logits)
+    heavy = fit_calibration(labels, logits, weights_N=weights)
+    assert plain.apply(logits)[:, 1].mean() == pytest.approx(0.3, abs=0.01)
+    assert heavy.apply(logits)[:, 1].mean() == pytest.approx(0.9 / 1.6, abs=0.01)
+    same = fit_calibration(labels, logits, weights_N=np.full(600, 7.0))
+    np.testing.assert_allclose(same.apply(logits), plain.apply(logits), atol=1e-6)
+    without = fit_calibration(labels, logits, weights_N=(np.arange(600) < 400).astype(float))
+    np.testing.assert_allclose(
+        without.apply(logits), fit_calibration(labels[:400], logits[:400]).apply(logits), atol=1e-9
+    )

@@ -14,6 +14,7 @@ from featrix_core import EmbeddingSpace
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.predictor.fitting import Fitted, answer, bag_answer, fit_members
+from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.splits import kfold
@@ -43,14 +44,14 @@ def _fit(
     plan: PredictorPlan,
     classification: bool = True,
     epochs: int = 2,
+    weights_N: NDArray[np.float64] | None = None,
+    groups_N: NDArray[np.int64] | None = None,
 ) -> Fitted:
     target = torch.from_numpy(labels.astype(np.int64 if classification else np.float32))
     return fit_members(
         space.model,
         space.tokenizer,
-        batch,
-        target,
-        labels,
+        LabelledRows(batch, target, labels, weights_N, groups_N),
         int(labels.max()) + 1 if classification else 1,
         2,
         plan,
@@ -173,3 +174,66 @@ def test_the_same_seed_gives_the_same_members(
     np.testing.assert_array_equal(again.answer_NO, fitted.answer_NO)
     heads = [net.head.state_dict()["out_EWO"] for net in fitted.members]
     assert not torch.equal(heads[0], heads[1])
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_no_group_is_on_both_sides_of_a_fold(
+    folds: int, credit_space: EmbeddingSpace, batch: TokenBatch, labels: NDArray[np.float64]
+) -> None:
+    groups = np.arange(200) // 4 * 7
+    fitted = _fit(credit_space, batch, labels, _plan(folds), epochs=1, groups_N=groups)
+    assert len(fitted.members) == folds
+    if folds == 1:
+        outside = np.setdiff1d(np.arange(200), fitted.held_out_rows)
+        assert not set(groups[outside]) & set(groups[fitted.held_out_rows])
+    else:
+        assert sorted(fitted.held_out_rows.tolist()) == list(range(200))
+        sizes = [len(np.unique(groups[part])) for part in np.split(fitted.held_out_rows, [68, 136])]
+        assert sum(sizes) == pytest.approx(50, abs=2)
+
+
+def test_weights_act_like_repeated_rows(
+    credit_space: EmbeddingSpace, batch: TokenBatch, labels: NDArray[np.float64]
+) -> None:
+    """Class 1 three times as heavy, or its rows three times in the table: the answers shift alike."""
+    ones = np.flatnonzero(labels == 1)
+    weights = np.where(labels == 1, 3.0, 1.0)
+    repeated = np.concatenate([np.arange(200), ones, ones])
+    more = batch.rows(torch.from_numpy(repeated))
+
+    def mean_of_ones(fitted: Fitted) -> float:
+        return float(bag_answer(fitted.members, batch, True)[0].exp()[:, 1].mean())
+
+    weights /= weights.mean()
+    plain = mean_of_ones(_fit(credit_space, batch, labels, _plan(2), epochs=30))
+    weighted = mean_of_ones(
+        _fit(credit_space, batch, labels, _plan(2), epochs=30, weights_N=weights)
+    )
+    tripled = mean_of_ones(_fit(credit_space, more, labels[repeated], _plan(2), epochs=30))
+    assert plain == pytest.approx(labels.mean(), abs=0.07)
+    assert weighted - plain > 0.12
+    assert weighted == pytest.approx(tripled, abs=0.05)
+    assert weighted == pytest.approx(float((weights * labels).mean()), abs=0.1)
+
+
+def test_rows_of_weight_zero_teach_nothing(
+    credit_space: EmbeddingSpace, batch: TokenBatch, labels: NDArray[np.float64]
+) -> None:
+    """Other labels on rows that weigh nothing: the same weights of the network."""
+    idle = np.arange(200) % 5 == 0
+    weights = np.where(idle, 0.0, 1.25)
+
+    def head(numbers: NDArray[np.float64]) -> dict[str, torch.Tensor]:
+        found = _fit(
+            credit_space,
+            batch,
+            numbers,
+            _plan(1),
+            classification=False,
+            epochs=2,
+            weights_N=weights,
+        )
+        return found.members[0].head.state_dict()
+
+    honest, poisoned = head(labels), head(np.where(idle, labels + 5.0, labels))
+    assert all(torch.equal(honest[name], poisoned[name]) for name in honest)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet
 from featrix_core.predictor.fitting import fit_members
+from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.objective import PredictorObjective
 from featrix_core.predictor.plan import plan_predictor
 from featrix_core.space.objective import SpaceObjective
@@ -207,9 +208,7 @@ def test_validation_rows_of_a_predictor_never_train(
     fitted = fit_members(
         credit_space.model,
         credit_space.tokenizer,
-        batch,
-        numbers,
-        numbers.numpy().astype(np.float64),
+        LabelledRows(batch, numbers, numbers.numpy().astype(np.float64)),
         1,
         2,
         plan,

@@ -1,0 +1,49 @@
+"""The rows that a predictor learns from, and what is said about columns that its space has never met."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.tables.control import INTERNAL_PREFIX
+from featrix_core.tables.schema import Notice
+from featrix_core.tables.table import Table
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """N rows with a label each.
+
+    target_N: class indices or standardised numbers; labels_N: the same as floats, numbers in their own unit.
+    weights_N: how many rows each stands for, mean 1 (DATA-5). groups_N: rows of one group are never on both
+    sides of a fold (DATA-7); two groups at least.
+    """
+
+    batch: TokenBatch
+    target_N: Tensor
+    labels_N: NDArray[np.float64]
+    weights_N: NDArray[np.float64] | None = None
+    groups_N: NDArray[np.int64] | None = None
+
+
+def unknown_columns(table: Table, met: Collection[str]) -> tuple[Notice, ...]:
+    """Columns that the space has never met: said loudly, never ignored in silence (EXT-4)."""
+    unknown = [n for n in table.names if n not in met and not n.startswith(INTERNAL_PREFIX)]
+    if not unknown:
+        return ()
+    text = f"The space does not know {', '.join(map(repr, unknown))}: not used by the predictor"
+    warnings.warn(text, stacklevel=3)
+    return (
+        Notice(
+            code="columns_unknown_to_space",
+            message=text,
+            figure=float(len(unknown)),
+            action="extend the space with create_extended_embedding_space()",
+        ),
+    )
