@@ -222,6 +222,8 @@ def _number(value: int | float) -> float:
 
 def _text(value: object) -> str | None:
     """A plain value as the text of a cell; None where there is none."""
+    if value is None:
+        return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
