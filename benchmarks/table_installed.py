@@ -54,7 +54,7 @@ def distributions() -> pd.DataFrame:
 
 
 def files() -> pd.DataFrame:
-    """Installed files: path, size and SHA-256, as the distributions record them."""
+    """Installed files, each content once: path, size and SHA-256, as the distributions record."""
     rows = []
     found = {
         str(each.metadata["Name"]).lower(): each for each in importlib.metadata.distributions()
@@ -72,7 +72,7 @@ def files() -> pd.DataFrame:
                         "sha256": digest.hex(),
                     }
                 )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).drop_duplicates("sha256", ignore_index=True)
 
 
 def authors() -> pd.DataFrame:

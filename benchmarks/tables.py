@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import importlib.metadata
 import time
 from pathlib import Path
 from typing import Any
@@ -144,15 +145,31 @@ def confusions(rows: list[dict[str, Any]], form: str) -> list[dict[str, Any]]:
     ]
 
 
+def _pairs(wrong: list[dict[str, Any]]) -> dict[str, int]:
+    """How often a label was taken for which type, most frequent first."""
+    counted = collections.Counter(f"{row['label']} as {row['said']}" for row in wrong)
+    return dict(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
 def run(data_dir: Path, packages: Path, parts: tuple[str, ...], *, with_filter: bool) -> Any:
     """Everything that goes into the result file."""
     rows = detect(data_dir, packages, parts)
-    result: dict[str, Any] = {"machine": machine(), "parts": {}}
+    others = {name: importlib.metadata.version(name) for name in ("pandas", "skrub")}
+    result: dict[str, Any] = {"machine": machine(), "others": others, "parts": {}}
     for part in parts:
         own = [row for row in rows if row["part"] == part]
         result["parts"][part] = summary(own)
     result["all"] = summary(rows)
-    result["wrong"] = {form: confusions(rows, form) for form in FORMS}
+    # By name only where it was asked for, or may be looked at: a test that all know is none.
+    named = [row for row in rows if row["part"] == "develop" or len(parts) == 1]
+    result["wrong"] = {form: confusions(named, form) for form in FORMS}
+    result["wrong_pairs"] = {
+        part: {
+            form: _pairs(confusions([row for row in rows if row["part"] == part], form))
+            for form in FORMS
+        }
+        for part in parts
+    }
     if with_filter:
         result["filter"] = table_filter.run(data_dir, packages)
     return result
@@ -186,8 +203,8 @@ def show(result: dict[str, Any], console: Console) -> None:
         accepted = "|".join([row["label"], *(a for a in row["accepted"] if a != row["label"])])
         table.add_row(f"{row['table']} {row['column']}", accepted, row["said"], row["evidence"])
     console.print(table)
-    pairs = collections.Counter((row["label"], row["said"]) for row in result["wrong"]["text"])
-    console.print(", ".join(f"{a} as {b}: {n}" for (a, b), n in pairs.most_common()))
+    for part, pairs in result["wrong_pairs"].items():
+        console.print(f"{part}: " + ", ".join(f"{pair}: {n}" for pair, n in pairs["text"].items()))
     if "filter" in result:
         found = result["filter"]
         for title, rows in (
