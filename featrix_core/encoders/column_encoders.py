@@ -15,6 +15,7 @@ from featrix_core.encoders.composite_encoder import CompositeEncoder, VectorEnco
 from featrix_core.encoders.scalar_codec import ScalarState
 from featrix_core.encoders.scalar_encoder import ScalarEncoder
 from featrix_core.encoders.set_encoder import SetEncoder
+from featrix_core.encoders.text_codec import TextState
 from featrix_core.encoders.text_encoder import TextEncoder
 from featrix_core.encoders.timestamp_encoder import TimestampEncoder
 from featrix_core.encoders.tokenizer import Tokenizer
@@ -37,11 +38,13 @@ class ColumnEncoders(nn.Module):
         families = tokenizer.families
         states = [tokenizer.states[column.name] for column in families["scalar"]]
         scalars = [state for state in states if isinstance(state, ScalarState)]
+        states = [tokenizer.states[column.name] for column in families["text"]]
+        texts = [state for state in states if isinstance(state, TextState)]
         count = {name: len(families[name]) for name in FAMILIES}
         self.scalar = ScalarEncoder(scalars, width) if scalars else None
         self.set = SetEncoder(count["set"], tokenizer.set_tables(), width) if count["set"] else None
         self.timestamp = TimestampEncoder(count["timestamp"], width) if count["timestamp"] else None
-        self.text = TextEncoder(families["text"], width) if count["text"] else None
+        self.text = TextEncoder(families["text"], texts, width) if texts else None
         self.composite = CompositeEncoder(count["composite"], width) if count["composite"] else None
         self.vector = VectorEncoder(count["vector"], width) if count["vector"] else None
         self.missing_AD = nn.Parameter(torch.randn(len(tokenizer.names), width) * 0.5)

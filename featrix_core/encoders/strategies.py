@@ -11,7 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-SHARPEST = 12.0
+SHARPEST = 32.0
+LOGIT_RATE = 5.0
+"""Factor on the learning rate of the weights: they must move far within a few hundred updates."""
 
 
 class Strategies(nn.Module):

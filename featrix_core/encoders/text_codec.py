@@ -25,6 +25,50 @@ CHARACTERS = 24
 """Most characters that are read of a code."""
 ALPHABET = 128
 """Characters beyond ASCII share code 1; 0 means that the text has ended."""
+_SAMPLE = 1_000
+_FEWEST_TEXTS = 20
+_FEWEST_SIGNS, _MOST_SIGNS = 8, 128
+
+
+@dataclass(frozen=True)
+class TextState:
+    """randomness (1,): how close a column of texts comes to random strings, from 0 to 1."""
+
+    randomness: NDArray[np.float32]
+
+
+def fit_text(texts: Sequence[str]) -> TextState:
+    """Look at a sample of a column's distinct texts."""
+    sample = texts[:: max(1, len(texts) // _SAMPLE)][:_SAMPLE]
+    return TextState(np.array([randomness(sample)], np.float32))
+
+
+def randomness(texts: Sequence[str]) -> float:
+    """Mean entropy of the places at which distinct texts differ, as a share of what their signs allow.
+
+    1 for hashes and UUIDs. Codes with a meaning reuse signs at their places, and sentences are not of one
+    length: they stay far below. Short strings and small samples say nothing and give 0.
+    """
+    longest = max((len(text) for text in texts), default=0)
+    if len(texts) < _FEWEST_TEXTS or not _FEWEST_SIGNS <= longest <= _MOST_SIGNS:
+        return 0.0
+    signs_VK = np.zeros((len(texts), longest), np.int64)
+    for row, text in enumerate(texts):
+        signs_VK[row, : len(text)] = [ord(sign) for sign in text]
+    columns = [np.unique(signs, return_counts=True)[1] for signs in signs_VK.T]
+    entropies = [_entropy(counts) for counts in columns if len(counts) > 1]
+    if len(entropies) < _FEWEST_SIGNS:
+        return 0.0
+    # The signs of places that vary; separators stand at places of their own.
+    varied = signs_VK[:, [len(counts) > 1 for counts in columns]]
+    _, counts = np.unique(varied, return_counts=True)
+    return float(min(1.0, np.mean(entropies) / max(_entropy(counts), 1e-9)))
+
+
+def _entropy(counts: NDArray[np.int64]) -> float:
+    """Entropy in nats, with Miller's correction for small samples."""
+    share = counts / counts.sum()
+    return float(-(share * np.log(share)).sum() + (len(counts) - 1) / (2.0 * counts.sum()))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from featrix_core.encoders.stacked import (
     StackedNorm,
 )
 from featrix_core.encoders.strategies import Strategies
-from featrix_core.encoders.text_codec import ALPHABET, CHARACTERS, PARTS
+from featrix_core.encoders.text_codec import ALPHABET, CHARACTERS, PARTS, TextState
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.tables.schema import ColumnSchema, ColumnType
 
@@ -39,18 +39,26 @@ STRATEGIES = (
 WARM_UP = 0.5
 """Share of the training after which only the best two strategies stay."""
 KEPT = 2
+RANDOM = 0.9
+"""From this randomness on, texts that hardly ever repeat are hashes or UUIDs."""
 _PART_WIDTH = 64
 _CHARACTER_WIDTH = 32
 _PREFERRED = 1.0
+_CERTAIN = 4.0
 _NEVER = float("-inf")
 
 
-def starting_logits(column: ColumnSchema) -> list[float]:
-    """Where a column's weights start, by what detection found; minus infinity: not to be had."""
+def starting_logits(column: ColumnSchema, state: TextState) -> list[float]:
+    """Where a column's weights start, by what detection found; minus infinity: not to be had.
+
+    Training would not choose ZERO by itself: a token that tells nothing does not help to recover its own cell.
+    """
     logits = {"ZERO": -1.0, "AGGRESSIVE": 0.0, "MODERATE": 0.0, "STANDARD": 0.0}
     distinct = column.n_unique / max(column.n_rows - column.n_missing, 1)
     if column.type in (ColumnType.LIST, ColumnType.DOCUMENT):
         logits |= {"DELIMITER": 0.0, "DELIM_ATTN": _PREFERRED}
+    elif float(state.randomness[0]) > RANDOM and distinct > 0.95:
+        logits["ZERO"] = _CERTAIN
     elif column.type is ColumnType.CODE:
         logits["RADIX"] = _PREFERRED
         # Codes that hardly ever repeat may be mere names of rows.
@@ -66,10 +74,12 @@ def starting_logits(column: ColumnSchema) -> list[float]:
 class TextEncoder(nn.Module):
     """All text, document, list and code columns. Shape: TokenBatch → (B, X, D)."""
 
-    def __init__(self, columns: Sequence[ColumnSchema], width: int) -> None:
+    def __init__(
+        self, columns: Sequence[ColumnSchema], states: Sequence[TextState], width: int
+    ) -> None:
         super().__init__()
         count = len(columns)
-        start = torch.tensor([starting_logits(column) for column in columns])
+        start = torch.tensor([starting_logits(*pair) for pair in zip(columns, states, strict=True)])
         self.strategies = Strategies(start.reshape(count, len(STRATEGIES)), KEPT)
         self.reduce = nn.Linear(WIDTH, _PART_WIDTH)
         self.delimiter = StackedLinear(count, _PART_WIDTH, width)

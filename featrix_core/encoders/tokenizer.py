@@ -26,7 +26,7 @@ from featrix_core.encoders.scalar_codec import (
 )
 from featrix_core.encoders.sentences import SentenceTable
 from featrix_core.encoders.set_codec import SetState, SetTables, fit_set, flat_tables, set_cells
-from featrix_core.encoders.text_codec import text_cells
+from featrix_core.encoders.text_codec import TextState, fit_text, text_cells
 from featrix_core.encoders.timestamp_codec import FEATURES as TIME_FEATURES
 from featrix_core.encoders.timestamp_codec import timestamp_features
 from featrix_core.encoders.tokens import FAMILIES, TokenBatch
@@ -59,10 +59,11 @@ class ChildSpace(Protocol):
         """Vectors (V, d) of V distinct JSON texts."""
 
 
-State = ScalarState | SetState | CompositeState | VectorState
+State = ScalarState | SetState | TextState | CompositeState | VectorState
 _STATES: dict[str, type[State]] = {
     "scalar": ScalarState,
     "set": SetState,
+    "text": TextState,
     "composite": CompositeState,
     "vector": VectorState,
 }
@@ -247,6 +248,8 @@ def _fit(
         return fit_scalar(cells.numbers_N)
     if column.type in TYPES["set"]:
         return fit_set(column, embedder)
+    if column.type in TYPES["text"]:
+        return fit_text(cells.texts)
     if column.type in TYPES["composite"]:
         return composite_codec.fit_composite(
             column, cells.texts, embedder or get_default_embedder()

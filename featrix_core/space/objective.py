@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from featrix_core.encoders.strategies import LOGIT_RATE
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.space.losses import (
     adaptive_temperature,
@@ -108,6 +109,13 @@ class SpaceObjective:
     def rotate(self, epoch: int) -> dict[str, Any] | None:
         """Exchange rows between the sides if it is time (DATA-8)."""
         return self.sides.rotate(epoch)
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Weights of strategies learn faster than all others."""
+        trained = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        fast = [p for n, p in trained.items() if n.endswith(".logit_AK")]
+        slow = [p for n, p in trained.items() if not n.endswith(".logit_AK")]
+        return [(slow, 1.0), (fast, LOGIT_RATE)]
 
     def start_epoch(self, epoch: int, progress: float) -> None:
         """Set the phase's weights, let the encoders mature and draw the epoch's active pairs."""
