@@ -62,7 +62,7 @@ def randomness(texts: Sequence[str]) -> float:
     # The signs of places that vary; separators stand at places of their own.
     varied = signs_VK[:, [len(counts) > 1 for counts in columns]]
     _, counts = np.unique(varied, return_counts=True)
-    return float(min(1.0, np.mean(entropies) / max(_entropy(counts), 1e-9)))
+    return min(1.0, float(np.mean(entropies)) / max(_entropy(counts), 1e-9))
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:
