@@ -33,7 +33,7 @@ from featrix_core.tables.statistics import numeric_statistics, text_statistics
 from featrix_core.tables.structured import arrow_vectors, is_number_list, vector_codes
 from featrix_core.tables.table import Table, TypedColumn
 from featrix_core.tables.texts import distinct_texts
-from featrix_core.tables.types import TypeDecision, decide_type, native_type
+from featrix_core.tables.types import TypeDecision, decide_column, native_type
 
 _PARSED = (ColumnType.SCALAR, ColumnType.TIMESTAMP, ColumnType.VECTOR, ColumnType.JSON)
 _WHOLE = (ColumnType.VECTOR, ColumnType.JSON)  # never judged as identifiers
@@ -79,20 +79,19 @@ def build_schema(
         if decision is not None:
             vectors = arrow_vectors(array)
             assert vectors is not None
-            texts = vector_codes(vectors)
+            judged = Column(name, vector_codes(vectors))
         else:
-            texts = distinct_texts(array)
-            decision = decide_type(texts, name)
+            judged = Column(name, distinct_texts(array))
+            decision = decide_column(judged)
         override = overrides.get(name)
         type = override or decision.type
         left_out = filter_column(
-            name, texts, type, model, keep_identifier=override is not None or type in _WHOLE
+            name, judged.texts, type, model, keep_identifier=override is not None or type in _WHOLE
         )
         if left_out is not None:
             dropped.append(left_out)
             notices.append(dropped_notice(left_out))
             continue
-        judged = Column(name, texts)
         column, seen = _fit_column(judged, array, decision, override, max_categories)
         columns.append(column)
         notices.extend(seen)

@@ -7,6 +7,8 @@ Shape legend: V distinct texts.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,13 @@ COMPOSITE_NAMES: dict[ColumnType, frozenset[str]] = {
     ColumnType.DOMAIN: frozenset(["domain", "host", "hostname"]),
     ColumnType.PHONE: frozenset(["phone", "tel", "telephone", "mobile", "fax", "cell", "telefon"]),
     ColumnType.ADDRESS: frozenset(["address", "addr", "street", "addresse", "adresse", "strasse"]),
+}
+_NEEDED = {
+    ColumnType.EMAIL: re.compile("@"),
+    ColumnType.URL: re.compile(r"[/.]"),
+    ColumnType.DOMAIN: re.compile(r"[.。．]"),
+    ColumnType.PHONE: re.compile(r"\d\D*\d\D*\d"),
+    ColumnType.ADDRESS: re.compile(r"\d"),
 }
 _COMPOSITE_SHARE = 0.6
 _VECTOR_LEAST = 2
@@ -248,8 +257,10 @@ def address(column: Column) -> Accepted | Refused:
 
 
 def _composite(column: Column, type: ColumnType) -> Accepted | Refused:
-    share = composite_share(column, type, lenient=False)
     named = bool(column.name_words & COMPOSITE_NAMES[type])
+    if not named and not _worth_a_look(column, type):
+        return Refused(type, f"hardly a value holds what every {type.value} has")
+    share = composite_share(column, type, lenient=False)
     if named and share <= _COMPOSITE_SHARE and type is not ColumnType.ADDRESS:
         share = composite_share(column, type, lenient=True)
     word = type.value
@@ -258,6 +269,13 @@ def _composite(column: Column, type: ColumnType) -> Accepted | Refused:
     if share <= (MAJORITY_SHARE if named else _COMPOSITE_SHARE):
         return Refused(type, evidence, share)
     return Accepted(type, evidence, share, ColumnType.TEXT)
+
+
+def _worth_a_look(column: Column, type: ColumnType) -> bool:
+    """A cheap check before the expensive ones."""
+    sample = column.sample[:: max(1, len(column.sample) // 50)]
+    held = sum(_NEEDED[type].search(value) is not None for value in sample)
+    return held > _COMPOSITE_SHARE / 2 * len(sample)
 
 
 def composite_share(column: Column, type: ColumnType, lenient: bool) -> float:

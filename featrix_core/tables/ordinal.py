@@ -53,6 +53,7 @@ _NUMBERED = re.compile(
 )
 _SIGNED = re.compile(r"^[\[(]?\d{1,2}[\])]?\s*[-–:=.)]")
 _FEW_LABELS = 8
+_FIRST_NUMBER = 3
 _PREFIXED = re.compile(
     r"^(?:level|lvl|stage|grade|phase|tier|step|class|degree|category|cat|rank|quartile|quintile|decile|"
     r"quarter|priority|score|band|sev|severity|year|week|month|day|round|generation|gen|floor|quality|"
@@ -80,8 +81,10 @@ def find_order(texts: DistinctTexts, name: str) -> Order | None:
     if not LEAST_LEVELS <= len(values) <= MOST_LEVELS or max(map(len, values)) > _LONGEST:
         return None
     words = [normalised(value) for value in values]
+    bare = _without_common_words(words)
     candidates = [
-        Order(_scale_keys(scale, words), f"the scale of {scale.name}", 0.0)
+        Order(_scale_keys(scale, form), f"the scale of {scale.name}", 0.0)
+        for form in ([words] if bare == words else [words, bare])
         for scale in SCALES
         if not scale.names or _speaks_of(name, scale.names)
     ]
@@ -93,7 +96,7 @@ def find_order(texts: DistinctTexts, name: str) -> Order | None:
     best: Order | None = None
     for candidate in candidates:
         judged = _scored(candidate, texts)
-        if judged is not None and (best is None or judged.share > best.share):
+        if judged is not None and (best is None or _weight(judged) > _weight(best)):
             best = judged
     return best
 
@@ -138,6 +141,11 @@ def _scored(order: Order, texts: DistinctTexts) -> Order | None:
     return Order(order.keys_V, order.scale, share)
 
 
+def _weight(order: Order) -> tuple[float, int]:
+    """More cells, then more levels: a scale that tells more values apart is the better one."""
+    return order.share, len(np.unique(order.keys_V[~np.isnan(order.keys_V)]))
+
+
 def _aside(texts: DistinctTexts) -> NDArray[np.bool_]:
     named = np.fromiter((value.lower() in _NONE for value in texts.values), bool)
     aside: NDArray[np.bool_] = texts.soft_V | named
@@ -147,6 +155,14 @@ def _aside(texts: DistinctTexts) -> NDArray[np.bool_]:
 def _speaks_of(name: str, words: frozenset[str]) -> bool:
     lowered = name.lower()
     return any(word in lowered for word in words)
+
+
+def _without_common_words(words: list[str]) -> list[str]:
+    """Values without the words that all of them have: "small airport" → "small"."""
+    split = [word.split() for word in words]
+    common = set.intersection(*map(set, split)) if split else set()
+    bare = [" ".join(part for part in parts if part not in common) for parts in split]
+    return bare if all(bare) else words
 
 
 def _scale_keys(scale: Scale, words: Sequence[str]) -> NDArray[np.float64]:
@@ -181,7 +197,7 @@ def _numbered_keys(values: Sequence[str]) -> NDArray[np.float64]:
     # Without a sign between number and label it may be anything, such as "12 Main Street".
     signed = sum(_SIGNED.match(value.strip()) is not None for value in values)
     dense = dense and (len(values) <= _FEW_LABELS or signed >= FIT_SHARE * len(values))
-    if dense and known.max() - known.min() < 2 * len(known) and known.min() <= 1:
+    if dense and known.max() - known.min() < 2 * len(known) and known.min() <= _FIRST_NUMBER:
         return keys
     return np.full(len(values), np.nan)
 

@@ -25,9 +25,9 @@ _LEXICON = {
         low medium/medium low/low med/lower medium/below average, medium/med/mid/middle/moderate/
         average/normal/m/mod, medium high/high medium/upper medium/above average, high/hi/h,
         very high/vhigh/veryhigh/v high, extremely high/extreme/ultra high, highest/maximal""",
-    "rating": """terrible/awful/very poor/very bad/worst/abysmal, poor/bad/po, below average/mediocre,
-        fair/average/ok/okay/acceptable/satisfactory/adequate/neutral/regular/typical/ta/fa,
-        above average, good/gd, very good/great/verygood, excellent/premium/superior/ex,
+    "rating": """terrible/awful/very poor/very bad/worst/abysmal, poor/bad, below average/mediocre,
+        fair/average/ok/okay/acceptable/satisfactory/adequate/neutral/regular/typical,
+        above average, good, very good/great/verygood, excellent/premium/superior,
         outstanding/ideal/perfect/exceptional""",
     "house quality": "po/poor, fa/fair, ta/typical/average, gd/good, ex/excellent",
     "cut": "fair, good, very good, premium, ideal",
@@ -127,6 +127,19 @@ _LEXICON = {
         youth/juvenile, young adult/young/youth adult, adult, middle aged/middle age/middle adult,
         senior/elderly/old/older adult/aged""",
     "age": "very young, young, middle aged/middle age/medium, old, very old",
+    "functionality": "sal, sev/severe, maj2/major2, maj1/major1, mod/moderate, min2/minor2, min1/minor1, "
+    "typ/typical",
+    "slope": "gtl/gentle, mod/moderate, sev/severe/steep",
+    "finish of a garage": "unf/unfinished, rfn/rough finished, fin/finished",
+    "living quarters": "unf/unfinished, lwq, rec, blq, alq, glq",
+    "exposure": "no/none, mn/minimum/minimal, av/average, gd/good",
+    "regularity": "ir3/irregular, ir2/moderately irregular, ir1/slightly irregular, reg/regular",
+    "utilities": "elo, nosewa, nosewr, allpub",
+    "paving": "n, p, y",
+    "contract": "month to month/monthly, one year/1 year/annual, two year/two years/2 years/2 year, three year/"
+    "three years/3 years/3 year",
+    "film rating": "g/tv g/u, pg/tv pg, pg 13/tv 14/12a, r/tv ma/15, nc 17/x/18",
+    "maturity": "planning, pre alpha, alpha, beta, production stable/production/stable, mature, inactive",
     "medal": "none, basic/standard, bronze, silver, gold, platinum, diamond/titanium",
     "plan": "free/trial, basic/starter/lite, standard/plus/regular, premium/pro/professional/business, "
     "enterprise/ultimate/unlimited",

@@ -126,9 +126,16 @@ def parse_json(text: str) -> str | None:
     if text[:1] not in ("{", "["):
         return None
     try:
-        return json_text(json.loads(text, parse_constant=lambda _: None))
+        return json_text(
+            json.loads(text, parse_constant=lambda _: None, parse_float=_finite), strict=True
+        )
     except (ValueError, RecursionError):
         return None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if np.isfinite(number) else None
 
 
 def string_list(text: str) -> list[str] | None:

@@ -137,9 +137,9 @@ def _as_texts(combined: pa.Array) -> pa.Array:
     return combined
 
 
-def json_text(cell: object) -> str:
-    """Canonical JSON: keys sorted, no blanks behind separators' ends, non-ASCII as it is."""
-    return json.dumps(cell, default=str, sort_keys=True, ensure_ascii=False)
+def json_text(cell: object, strict: bool = False) -> str:
+    """Canonical JSON: keys sorted, non-ASCII as it is; ValueError for NaN where `strict`."""
+    return json.dumps(cell, default=str, sort_keys=True, ensure_ascii=False, allow_nan=not strict)
 
 
 def _plainer(kind: pa.DataType) -> Callable[[object], object]:

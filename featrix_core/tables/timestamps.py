@@ -114,6 +114,8 @@ _TIME_TEXT = """
 _TIME_WORDS = frozenset(_TIME_TEXT.split())
 _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SAMPLE = 60
+_MAYBE = re.compile(r"^(?=\D*\d)[\w ,.:/+\-]{4,45}$")
+_FIGURE = re.compile(r"^-?\d+(?:\.\d+)?$")
 _CLOSE = 0.2
 
 
@@ -218,7 +220,13 @@ def fit_format(values: Sequence[str], counts_V: NDArray[np.int64], name: str = "
     if total == 0:
         return FormatFit(None, 0.0)
     sample = [value.strip() for value in values[:: max(1, len(values) // _SAMPLE)]]
-    hits = {fmt: sum(p.match(text) is not None for text in sample) for fmt, p in _compiled()}
+    hits = dict.fromkeys((fmt for fmt, _ in _compiled()), 0)
+    for text in sample:
+        if _MAYBE.match(text) is None:
+            continue
+        plain = _FIGURE.match(text) is not None  # only digits without marks can be a date then
+        for fmt, pattern in _compiled()[:4] if plain else _compiled():
+            hits[fmt] += pattern.match(text) is not None
     most = max(hits.values())
     shares: dict[str, float] = {}
     if most:

@@ -34,6 +34,7 @@ __all__ = [
     "IDENTIFIER_PATTERNS",
     "MAJORITY_SHARE",
     "TypeDecision",
+    "decide_column",
     "decide_type",
     "detect_type",
     "identifier_pattern",
@@ -106,9 +107,13 @@ def native_type(array: pa.Array | pa.ChunkedArray) -> TypeDecision | None:
 
 def decide_type(texts: DistinctTexts, name: str = "") -> TypeDecision:
     """`detect_type` for texts that are at hand already."""
-    if not texts.values:
+    return decide_column(Column(name, texts))
+
+
+def decide_column(column: Column) -> TypeDecision:
+    """`detect_type` for a column whose figures are wanted later on."""
+    if not column.values:
         return TypeDecision(ColumnType.SET, _nothing().evidence)
-    column = Column(name, texts)
     refused: list[Refused] = []
     for candidate in _CHAIN:
         verdict = candidate(column)

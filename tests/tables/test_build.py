@@ -176,3 +176,128 @@ def test_scoring_notices(schema: TableSchema) -> None:
         ("extra_columns", None): 1.0,
     }
     assert scoring_notices(read_table(GERMAN), schema) == ()
+
+
+def test_every_type_can_be_set_and_is_read_back() -> None:
+    frame = pd.DataFrame(
+        {
+            "scalar": ["1.234,5", "7,25", "8"] * 10,
+            "set": [1, 2, 3] * 10,
+            "ordinal": [3, 1, 20] * 10,
+            "boolean": ["red", "blue"] * 15,
+            "timestamp": [1_500_000_000 + n for n in range(30)],
+            "text": ["a", "b", "c"] * 10,
+            "document": ["a", "b", "c"] * 10,
+            "list": ["a;b", "c", "d;e"] * 10,
+            "code": ["A1", "B2", "C3"] * 10,
+            "email": ["a@b.de", "c@d.com", "e"] * 10,
+            "domain": ["b.de", "d.com", "e"] * 10,
+            "url": ["https://b.de/x", "d.com/y", "www.e.org"] * 10,
+            "phone": ["5551234567", "5551234568", "5551234569"] * 10,
+            "address": ["1 Main St", "2 Main St", "Rose Cottage"] * 10,
+            "vector": ["[1, 2]", "[3, 4.5]", "[]"] * 10,
+            "json": ['{"b": 1, "a": NaN}', "[1]", "{}"] * 10,
+        }
+    )
+    overrides = {name: ColumnType(name) for name in frame.columns}
+    table = read_table(frame)
+    schema = build_schema(table, overrides=overrides)
+    assert {column.name: column.type for column in schema.columns} == overrides
+    assert all(column.overridden for column in schema.columns)
+    assert TableSchema.model_validate_json(schema.model_dump_json()) == schema
+    assert schema.column("scalar").decimal == ","
+    assert schema.column("ordinal").categories == ("1", "20", "3")
+    assert schema.column("ordinal").levels == (0.0, 1.0, 0.5)
+    assert schema.column("timestamp").timestamp_format == "epoch_s"
+    assert schema.column("list").delimiter == ";"
+    assert schema.column("list").statistics["mean_parts"] == pytest.approx(5 / 3)
+    assert schema.column("code").width == 2
+    assert (schema.column("vector").dimension, schema.column("vector").n_unparsed) == (2, 10)
+    typed = typed_columns(table, schema)
+    assert typed["scalar"].numbers_N is not None
+    assert typed["scalar"].numbers_N[:3].tolist() == [1234.5, 7.25, 8.0]
+    assert typed["vector"].vectors_NH is not None
+    assert typed["vector"].vectors_NH[:3].tolist() == [[1.0, 2.0], [3.0, 4.5], [0.0, 0.0]]
+    assert typed["vector"].missing_N[:3].tolist() == [False, False, True]
+    assert typed["json"].texts == ("[1]", '{"a": null, "b": 1}', "{}")
+
+
+@pytest.mark.parametrize(
+    ("type", "words"),
+    [
+        (ColumnType.SCALAR, "not a number"),
+        (ColumnType.TIMESTAMP, "No cell has a known form"),
+        (ColumnType.BOOLEAN, "two values, this one has 3"),
+        (ColumnType.ORDINAL, "No order"),
+        (ColumnType.VECTOR, "No cell is a vector"),
+        (ColumnType.JSON, "not a JSON object"),
+        (ColumnType.EMAIL, "form of the type email"),
+        (ColumnType.PHONE, "form of the type phone"),
+    ],
+)
+def test_types_that_do_not_fit_are_refused(type: ColumnType, words: str) -> None:
+    with pytest.raises(FeatrixUserError, match=words) as caught:
+        build_schema(read_table(GERMAN), overrides={"housing": type})
+    assert caught.value.column == "housing"
+    assert caught.value.value is not None and caught.value.remedy
+
+
+def test_decimal_mark_and_unit_stay_frozen() -> None:
+    frame = pd.DataFrame({"w": [f"{n},5 kg" for n in range(60)], "x": range(60)})
+    schema = build_schema(read_table(frame))
+    column = schema.column("w")
+    assert (column.type, column.decimal, column.unit) == (ColumnType.SCALAR, ",", "kg")
+    later = read_table(pd.DataFrame({"w": ["1.234 kg", "7,5", "3 kg", "9 lb"], "x": [1, 2, 3, 4]}))
+    typed = typed_columns(later, schema)["w"]
+    assert typed.numbers_N is not None
+    np.testing.assert_array_equal(typed.numbers_N, [1234.0, 7.5, 3.0, np.nan])
+    assert (typed.n_unparsed, typed.unparsed_examples) == (1, ("9 lb",))
+    native = typed_columns(read_table(pd.DataFrame({"w": [1.234], "x": [1]})), schema)["w"]
+    assert native.numbers_N is not None and native.numbers_N[0] == 1.234
+
+
+def test_notices_of_units_dates_few_values_and_parts() -> None:
+    frame = pd.DataFrame(
+        {
+            "weight": [f"{n} kg" for n in range(50)] + [f"{n} lb" for n in range(10)],
+            "day": [f"0{n % 9 + 1}/0{n % 7 + 1}/2020" for n in range(60)],
+            "doors": [2, 4, 5] * 20,
+            "mail": [f"a{n}@b.de" for n in range(45)] + [f"someone {n}" for n in range(15)],
+            "time": ["<1", "1-4", "5+", "1-4"] * 14 + ["unemployed"] * 4,
+        }
+    )
+    schema = build_schema(read_table(frame))
+    notices = {(notice.code, notice.column): notice for notice in schema.notices}
+    assert notices["mixed_units", "weight"].figure == 10.0
+    assert notices["unparsed_cells", "weight"].figure == 10.0
+    assert "%d/%m/%Y" in notices["ambiguous_dates", "day"].message
+    assert notices["few_values", "doors"].figure == 3.0
+    assert notices["mixed_column", "mail"].figure == pytest.approx(0.25)
+    assert "'unemployed'" in notices["off_scale", "time"].message
+    assert all(notice.action for notice in notices.values())
+
+
+def test_native_vectors_and_lists() -> None:
+    rng = np.random.default_rng(0)
+    rows: list[object] = [list(map(float, row)) for row in rng.normal(size=(40, 5))]
+    rows[3], rows[4] = None, [1.0, 2.0]
+    frame = pd.DataFrame({"v": rows, "tags": [["a", "b"], ["c"]] * 20, "x": range(40)})
+    table = read_table(frame)
+    schema = build_schema(table)
+    vector = schema.column("v")
+    assert (vector.type, vector.dimension, vector.n_unique) == (ColumnType.VECTOR, 5, 38)
+    assert (vector.n_missing, vector.n_unparsed) == (2, 1)
+    assert vector.unparsed_examples == ("[1.0, 2.0]",)
+    typed = typed_columns(table, schema)["v"]
+    assert typed.vectors_NH is not None and typed.vectors_NH.dtype == np.float32
+    np.testing.assert_array_equal(typed.vectors_NH[0], np.array(rows[0], np.float32))
+    assert np.flatnonzero(typed.missing_N).tolist() == [3, 4]
+    assert schema.column("tags").type is ColumnType.LIST
+    assert schema.column("tags").statistics["mean_parts"] == 1.5
+
+
+def test_refusals_are_kept_in_the_schema(schema: TableSchema) -> None:
+    refusals = {refusal.type: refusal.reason for refusal in schema.column("housing").refusals}
+    assert refusals[ColumnType.SCALAR] == "0.0% of the cells are numbers"
+    assert ColumnType.SET not in refusals
+    assert len(refusals) >= 12

@@ -1,0 +1,166 @@
+"""Numbers as the world writes them (DATA-3)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featrix_core.tables.numbers import decide_decimal, decide_unit, parse_numbers, read_numbers
+
+ONES = np.ones(100, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,234", 1234.0),
+        ("1,234,567.5", 1234567.5),
+        ("12,34,567", 1234567.0),
+        ("1 234 567.5", 1234567.5),
+        ("1\u202f234", 1234.0),
+        ("1\u00a0234.5", 1234.5),
+        ("1'234'567", 1234567.0),
+        ("1’234.5", 1234.5),
+        ("1_000_000", 1e6),
+        ("12%", 0.12),
+        ("12.5 %", 0.125),
+        ("$5", 5.0),
+        ("-$5", -5.0),
+        ("$-5", -5.0),
+        ("$ 1,200.50", 1200.5),
+        ("3 €", 3.0),
+        ("EUR 1,200", 1200.0),
+        ("1200.50 USD", 1200.5),
+        ("R$ 7", 7.0),
+        ("CHF 4'000", 4000.0),
+        ("(1,234.50)", -1234.5),
+        ("($7)", -7.0),
+        ("1,234.50-", -1234.5),
+        ("−5", -5.0),
+        ("+2.5E-3", 0.0025),
+        ("1e5", 1e5),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("1.2M", 1.2e6),
+        ("3k", 3000.0),
+        ("5bn", 5e9),
+        ("$3m", 3e6),
+        ("$1.2 million", 1.2e6),
+    ],
+)
+def test_figures(text: str, value: float) -> None:
+    assert parse_numbers([text])[0] == pytest.approx(value, rel=1e-15)
+
+
+NO_FIGURES = """
+    thirty|inf|nan|1e999|-1e999|1,23|1.2.3|--5|+-5|0x1f|5+|12,|(5|5)|12A|$5 €|5%%|$|-|1 23|1,2345
+    |12 kg|5 km 3|1/2|(-5)|4-5
+"""
+
+
+@pytest.mark.parametrize("text", [text.strip() for text in NO_FIGURES.split("|")])
+def test_no_figures(text: str) -> None:
+    assert math.isnan(parse_numbers([text])[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.234,5", 1234.5),
+        ("1.234", 1234.0),
+        ("0,5", 0.5),
+        ("12,5 %", 0.125),
+        ("1 234,56 €", 1234.56),
+        ("-3,75", -3.75),
+        ("7", 7.0),
+        ("3.14", 3.14),
+    ],
+)
+def test_decimal_comma(text: str, value: float) -> None:
+    assert parse_numbers([text], decimal=",")[0] == pytest.approx(value, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("texts", "mark"),
+    [
+        (["1,234", "5,678"], "."),
+        (["1,234", "5,67"], ","),
+        (["1,234", "5.67"], "."),
+        (["1.234", "0,5"], ","),
+        (["1.234.567"], ","),
+        (["1,234,567"], "."),
+        (["1234,567"], ","),
+        (["1.234"], "."),
+        (["12,5 €", "3 €"], ","),
+        (["words", "more, words"], "."),
+        ([], "."),
+    ],
+)
+def test_the_column_decides_on_its_decimal_mark(texts: list[str], mark: str) -> None:
+    assert decide_decimal(texts, ONES[: len(texts)]) == mark
+
+
+def test_units_are_decided_by_the_majority_of_the_cells() -> None:
+    texts = ["12 kg", "3.5kg", "7 lbs", "4"]
+    numbers = read_numbers(texts)
+    assert numbers.units_V.tolist() == ["kg", "kg", "lb", ""]
+    assert decide_unit(numbers, np.array([5, 5, 9, 1])) == "kg"
+    assert decide_unit(numbers, np.array([1, 1, 9, 1])) == "lb"
+    np.testing.assert_array_equal(parse_numbers(texts, unit="kg"), [12.0, 3.5, np.nan, 4.0])
+    assert np.isnan(parse_numbers(texts)[:3]).all()
+
+
+def test_any_word_is_a_unit_where_all_cells_have_it() -> None:
+    rooms = ["1 room", "2 rooms", "30 rooms"]
+    assert decide_unit(read_numbers(rooms), ONES[:3]) == "room"
+    mixed = ["1 room", "2 floors", "30 windows"]
+    assert decide_unit(read_numbers(mixed), ONES[:3]) is None
+
+
+def test_other_currencies_are_other_units() -> None:
+    texts = ["$5", "€6", "USD 7", "8"]
+    assert decide_unit(read_numbers(texts), ONES[:4]) == "USD"
+    np.testing.assert_array_equal(parse_numbers(texts, unit="USD"), [5.0, np.nan, 7.0, 8.0])
+
+
+def test_feet_and_inches() -> None:
+    numbers = read_numbers(["5'7\"", "6'", "5 ft 6 in", "5'13\""])
+    np.testing.assert_allclose(numbers.values_V, [5 + 7 / 12, 6.0, 5.5, np.nan])
+    assert decide_unit(numbers, ONES[:4]) == "ft"
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20))
+def test_every_float_reads_back(values: list[float]) -> None:
+    np.testing.assert_array_equal(parse_numbers([repr(value) for value in values]), values)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(-(10**15), 10**15), max_size=20),
+    st.sampled_from([",", " ", "'", "_", "\u202f", "\u00a0"]),
+)
+def test_thousands_read_back(values: list[int], separator: str) -> None:
+    texts = [f"{value:,}".replace(",", separator) for value in values]
+    np.testing.assert_array_equal(parse_numbers(texts), values)
+
+
+@settings(deadline=None)
+@given(st.lists(st.decimals(-(10**9), 10**9, places=2), min_size=1, max_size=20))
+def test_european_figures_read_back(values: list[object]) -> None:
+    texts = [f"{value:,}".translate(str.maketrans(",.", ".,")) for value in values]
+    assert decide_decimal(texts, ONES[: len(texts)]) == ","
+    np.testing.assert_array_equal(parse_numbers(texts, decimal=","), [float(v) for v in values])  # type: ignore[arg-type]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(alphabet="0123456789.,-+()$€% kMeE'_", max_size=12), max_size=20))
+def test_any_text_is_a_finite_number_or_none(texts: list[str]) -> None:
+    for mark in (".", ","):
+        numbers = read_numbers(texts, mark)
+        assert numbers.values_V.shape == (len(texts),)
+        assert not np.isinf(numbers.values_V).any()

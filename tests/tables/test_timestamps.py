@@ -1,0 +1,134 @@
+"""Moments in the forms of the real world, one format per column (DATA-3)."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featrix_core.tables.fit import typed_column
+from featrix_core.tables.schema import ColumnType
+from featrix_core.tables.timestamps import (
+    ISO_FORMAT,
+    TIMESTAMP_FORMATS,
+    best_timestamp_format,
+    fit_format,
+    parse_timestamps,
+)
+
+ONES = np.ones(50, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("text", "fmt", "moment"),
+    [
+        ("2013-02-03", ISO_FORMAT, "2013-02-03T00:00:00"),
+        ("2013-02-03T10:11:12Z", ISO_FORMAT, "2013-02-03T10:11:12"),
+        ("2013-02-03 10:11:12.250+0200", ISO_FORMAT, "2013-02-03T08:11:12.250"),
+        ("0014-11-18 15:40:26", ISO_FORMAT, "0014-11-18T15:40:26"),
+        ("2013-2-3", "%Y-%m-%d", "2013-02-03T00:00:00"),
+        ("20130203", "%Y%m%d", "2013-02-03T00:00:00"),
+        ("20130203101112", "%Y%m%d%H%M%S", "2013-02-03T10:11:12"),
+        ("20130203T101112Z", "%Y%m%dT%H%M%S", "2013-02-03T10:11:12"),
+        ("13.2.2013", "%d.%m.%Y", "2013-02-13T00:00:00"),
+        ("13.02.13", "%d.%m.%y", "2013-02-13T00:00:00"),
+        ("2/13/2013 5:06 PM", "%m/%d/%Y %I:%M %p", "2013-02-13T17:06:00"),
+        ("2/13/13 17:06:07", "%m/%d/%y %H:%M:%S", "2013-02-13T17:06:07"),
+        ("13-Feb-2013", "%d-%b-%Y", "2013-02-13T00:00:00"),
+        ("February 13, 2013", "%B %d, %Y", "2013-02-13T00:00:00"),
+        ("13FEB2013", "%d%b%Y", "2013-02-13T00:00:00"),
+        ("Wed, 13 Feb 2013 10:11:12 +0100", "%a, %d %b %Y %H:%M:%S", "2013-02-13T09:11:12"),
+        ("Wednesday, February 13, 2013", "%A, %B %d, %Y", "2013-02-13T00:00:00"),
+        ("13/Feb/2013:10:11:12 -0700", "%d/%b/%Y:%H:%M:%S", "2013-02-13T17:11:12"),
+        ("2013-02", "%Y-%m", "2013-02-01T00:00:00"),
+        ("Feb-2013", "%b-%Y", "2013-02-01T00:00:00"),
+        ("February 2013", "%B %Y", "2013-02-01T00:00:00"),
+        ("2013-W07", "iso_week", "2013-02-11T00:00:00"),
+        ("2013-W07-3", "iso_week", "2013-02-13T00:00:00"),
+        ("2013Q2", "quarter", "2013-04-01T00:00:00"),
+        ("Q2 2013", "quarter", "2013-04-01T00:00:00"),
+        ("17:06", "%H:%M", "1970-01-01T17:06:00"),
+        ("5:06:07 pm", "%I:%M:%S %p", "1970-01-01T17:06:07"),
+    ],
+)
+def test_formats(text: str, fmt: str, moment: str) -> None:
+    assert best_timestamp_format([text], ONES[:1]) == (fmt, 1.0)
+    seconds, _ = parse_timestamps([text], fmt)
+    epoch = dt.datetime(1970, 1, 1)
+    assert seconds[0] == (dt.datetime.fromisoformat(moment) - epoch).total_seconds()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2013", "12", "3.5", "1,234", "0000-00-00", "2013-13-01", "2013-02-30", "25:10", "soon", "1.2.3", "May"],
+)  # fmt: skip
+def test_no_moments(text: str) -> None:
+    assert best_timestamp_format([text], ONES[:1]) == (None, 0.0)
+
+
+def test_plain_numbers_need_a_name_that_speaks_of_time() -> None:
+    seconds = [str(1_500_000_000 + 1000 * n) for n in range(20)]
+    assert fit_format(seconds, ONES[:20]).format is None
+    assert fit_format(seconds, ONES[:20], "created_at").format == "epoch_s"
+    millis = [text + "000" for text in seconds]
+    assert fit_format(millis, ONES[:20], "eventTime").format == "epoch_ms"
+    assert parse_timestamps(millis, "epoch_ms")[0][1] == 1_500_001_000.0
+    assert fit_format([str(n) for n in range(20)], ONES[:20], "time in hospital").format is None
+    days = ["43831", "43832"]
+    assert fit_format(days, ONES[:2], "order date").format == "excel_days"
+    assert parse_timestamps(days, "excel_days")[0][0] == 1_577_836_800.0  # 2020-01-01
+
+
+def test_day_and_month_are_told_by_the_cells_that_leave_no_choice() -> None:
+    day_first = fit_format(["03/04/2020", "25/12/2020"], ONES[:2])
+    assert (day_first.format, day_first.rival) == ("%d/%m/%Y", None)
+    month_first = fit_format(["03/04/2020", "12/25/2020"], ONES[:2])
+    assert (month_first.format, month_first.rival) == ("%m/%d/%Y", None)
+    either = fit_format(["03/04/2020", "05/06/2020"], ONES[:2])
+    assert (either.format, either.rival) == ("%m/%d/%Y", "%d/%m/%Y")
+
+
+def test_the_share_is_of_cells_and_not_of_values() -> None:
+    values = ["0000-00-00", "2020-01-01", "2020-01-02"]
+    assert fit_format(values, np.array([6, 1, 1])).share == 0.25
+
+
+def test_arrow_moments_with_a_named_zone_keep_their_offset() -> None:
+    summer, winter = dt.datetime(2020, 7, 1, 12), dt.datetime(2020, 1, 1, 12)
+    array = pa.array([summer, winter, None], pa.timestamp("us", tz="Europe/Berlin"))
+    column = typed_column("t", array, ColumnType.TIMESTAMP, None)
+    assert column.numbers_N is not None and column.offsets_N is not None
+    assert column.numbers_N[:2].tolist() == [
+        moment.replace(tzinfo=dt.UTC).timestamp() for moment in (summer, winter)
+    ]
+    assert column.offsets_N[:2].tolist() == [2.0, 1.0]
+    assert column.missing_N.tolist() == [False, False, True]
+
+
+def test_arrow_days_and_clock_times() -> None:
+    days = typed_column("t", pa.array([dt.date(1970, 1, 3)]), ColumnType.TIMESTAMP, None)
+    assert days.numbers_N is not None and days.numbers_N[0] == 2 * 86_400.0
+    clock = typed_column("t", pa.array([dt.time(1, 0, 5)]), ColumnType.TIMESTAMP, None)
+    assert clock.numbers_N is not None and clock.numbers_N[0] == 3605.0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2060, 1, 1)).map(
+            lambda moment: moment.replace(microsecond=0)
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([name for name, _ in TIMESTAMP_FORMATS if "%Y" in name and "%S" in name]),
+)
+def test_moments_written_in_a_format_read_back(moments: list[dt.datetime], fmt: str) -> None:
+    texts = [moment.strftime(fmt) for moment in moments]
+    seconds, offsets = parse_timestamps(texts, fmt)
+    np.testing.assert_array_equal(seconds, [m.replace(tzinfo=dt.UTC).timestamp() for m in moments])
+    assert not offsets.any()
