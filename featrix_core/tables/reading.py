@@ -1,318 +1,201 @@
-"""Reading tables: CSV, Parquet, DataFrames and Arrow tables become one `Table` (DATA-1)."""
+"""Reading tables: files, DataFrames and Arrow tables become one `Table` (DATA-1, DATA-3)."""
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import sha256_of
+from featrix_core.storage.fetch import fetch, is_remote
+from featrix_core.tables.arrow_types import plain_table
+from featrix_core.tables.bad_rows import BadRows
+from featrix_core.tables.byte_source import COMPRESSED_ENDINGS, OnBytes, blocks, packing
+from featrix_core.tables.csv_reading import read_csv
+from featrix_core.tables.frame_reading import from_pandas
+from featrix_core.tables.json_reading import read_json_table
+from featrix_core.tables.names import check_names
+from featrix_core.tables.parquet_reading import read_parquet
+from featrix_core.tables.sampling import RowSample
 from featrix_core.tables.schema import Notice
 from featrix_core.tables.table import Source, Table
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 PARQUET_ENDINGS = (".parquet", ".pq")
-DELIMITERS = ",;\t|"
-_SNIFFED_BYTES = 64 * 1024
-_BLOCK_BYTES = 8 * 1024 * 1024
-_UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+JSON_ENDINGS = (".json",)
+JSON_LINES_ENDINGS = (".jsonl", ".ndjson")
+ENDINGS = CSV_ENDINGS + PARQUET_ENDINGS + JSON_ENDINGS + JSON_LINES_ENDINGS
+MAX_ROWS = 1_000_000
+"""Rows that a data set for training holds at most, unless its settings say otherwise."""
 
 
-def read_table(data: str | Path | pd.DataFrame | pa.Table) -> Table:
+def read_table(
+    data: str | Path | pd.DataFrame | pa.Table,
+    *,
+    max_rows: int | None = None,
+    seed: int = 42,
+    on_progress: OnBytes | None = None,
+    bad_rows_to: Path | None = None,
+) -> Table:
     """Read a table of at least one row.
 
-    Cells of a CSV stay text, Parquet and DataFrames keep their Arrow types; what the cells mean is
-    decided later, so that all sources give the same schema.
+    CSV, TSV and TXT, Parquet, JSON (an array of objects, or an object that holds one), JSON lines, from a path or
+    `s3://bucket/key`; text files plain or as .gz, .zst, .bz2, .xz or .zip. Delimiter, quoting, header, encoding and
+    compression are found out. Files are read as a stream, never as a whole. Cells of text files stay text, the others
+    keep their plain Arrow types; what cells mean is decided later, so that all sources give the same schema.
+
+    Args:
+        data: path, URL, DataFrame or Arrow table.
+        max_rows: of more rows, an exact uniform sample is kept, in the order of the file; None keeps all.
+        seed: of the sample.
+        on_progress: told of bytes read and bytes in all.
+        bad_rows_to: file for the rows that cannot be read; written only where there are any.
 
     Raises:
-        FeatrixUserError: the file is missing, a directory, empty, damaged, of an unknown kind,
-            not UTF-8, ragged, without rows, or its column names are not distinct and non-empty.
+        FeatrixUserError: the file is missing, empty, damaged, of an unknown kind, without rows, unpacks to too much,
+            has column names that are not distinct, or more than half of its rows cannot be read.
     """
+    sample = RowSample(max_rows, seed)
     if isinstance(data, pa.Table):
-        return _checked(data, Source(name="Arrow table", format="arrow"))
+        check_names([str(name) for name in data.column_names], "Arrow table")
+        return _in_memory(data, Source(name="Arrow table", format="arrow"), sample)
     if isinstance(data, pd.DataFrame):
-        return _checked(_from_pandas(data), Source(name="DataFrame", format="dataframe"))
-    path = Path(data)
-    _require_file(path)
-    ending = path.suffix.lower()
-    if ending in CSV_ENDINGS:
-        return _read_csv(path)
-    if ending in PARQUET_ENDINGS:
-        return _read_parquet(path)
-    raise FeatrixUserError(
-        f"{path} has an ending that is not known",
-        value=ending or "(none)",
-        remedy=f"Use a file ending in {', '.join(CSV_ENDINGS + PARQUET_ENDINGS)}",
+        frame = from_pandas(data)
+        return _in_memory(frame, Source(name="DataFrame", format="dataframe"), sample)
+    if is_remote(str(data)):
+        with fetch(str(data), on_progress) as local:
+            return _read_file(local, str(data), sample, None, bad_rows_to)
+    with fetch(str(data)) as local:
+        return _read_file(local, str(local), sample, on_progress, bad_rows_to)
+
+
+def _in_memory(arrow: pa.Table, source: Source, sample: RowSample) -> Table:
+    chosen, keys = sample.admit(arrow.num_rows)
+    if len(chosen) < arrow.num_rows:
+        arrow = arrow.take(pa.array(chosen))
+    sample.add(plain_table(arrow, source.name), keys)
+    pieces = sample.tables() or [arrow]
+    return _finished(pa.concat_tables(pieces), source, sample, BadRows(), ())
+
+
+def _read_file(
+    path: Path, where: str, sample: RowSample, on_bytes: OnBytes | None, bad_rows_to: Path | None
+) -> Table:
+    _require_file(path, where)
+    ending = _ending(where)
+    packed = packing(path)
+    if ending in COMPRESSED_ENDINGS or (packed.compression and packed.inner_name != path.name):
+        ending = _ending(packed.inner_name)
+    if ending not in ENDINGS:
+        raise FeatrixUserError(
+            f"{where} has an ending that is not known",
+            value=ending or "(none)",
+            remedy=f"Use a file ending in {', '.join(ENDINGS)}",
+        )
+    if packed.compression and ending in PARQUET_ENDINGS:
+        raise FeatrixUserError(
+            f"{where} is a packed Parquet file", remedy="Unpack it; Parquet is compressed in itself"
+        )
+    bad = BadRows()
+    notices: tuple[Notice, ...] = ()
+    encoding = delimiter = ""
+    with _hashed(path) as digest:
+        if ending in PARQUET_ENDINGS:
+            arrow = pa.concat_tables(read_parquet(path, where, sample, on_bytes))
+        elif ending in CSV_ENDINGS:
+            content = read_csv(blocks(path, on_bytes), where, sample, bad)
+            pieces, notices = content.pieces, content.notices
+            encoding, delimiter = content.encoding, content.dialect.delimiter
+            empty = pa.table({name: pa.array([], pa.string()) for name in content.names})
+            arrow = pa.concat_tables(pieces) if pieces else empty
+        else:
+            by_line = True if ending in JSON_LINES_ENDINGS else None
+            stream = blocks(path, on_bytes)
+            arrow, encoding, notices = read_json_table(stream, where, sample, bad, by_line)
+    source = Source(
+        where,
+        _FORMATS[ending],
+        digest[0],
+        encoding,
+        delimiter,
+        compression=packed.compression,
     )
+    if bad_rows_to is not None:
+        bad.write(bad_rows_to)
+    notices += bad.notices(where, sample.n_seen, bad_rows_to is not None)
+    if not bad.count or sample.n_seen:
+        check_names(arrow.column_names, where)
+    return _finished(arrow, source, sample, bad, notices)
 
 
-def _require_file(path: Path) -> None:
+_FORMATS = {
+    **dict.fromkeys(CSV_ENDINGS, "csv"),
+    **dict.fromkeys(PARQUET_ENDINGS, "parquet"),
+    **dict.fromkeys(JSON_ENDINGS, "json"),
+    **dict.fromkeys(JSON_LINES_ENDINGS, "jsonl"),
+}
+
+
+def _finished(
+    arrow: pa.Table,
+    source: Source,
+    sample: RowSample,
+    bad: BadRows,
+    notices: tuple[Notice, ...],
+) -> Table:
+    if arrow.num_rows == 0:
+        raise FeatrixUserError(
+            f"{source.name} has columns but no rows", remedy="Give a table with at least one row"
+        )
+    if arrow.num_rows < sample.n_seen:
+        sampled = Notice(
+            code="rows_sampled",
+            message=f"The table has {sample.n_seen} rows; a uniform sample of {arrow.num_rows} is used",
+            figure=float(sample.n_seen),
+            action="give a larger max_rows to use more",
+        )
+        notices = (*notices, sampled)
+    full = replace(source, rows_read=sample.n_seen, bad_rows=bad.count)
+    return Table(arrow.replace_schema_metadata(None), full, notices)
+
+
+def _ending(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+@contextmanager
+def _hashed(path: Path) -> Iterator[list[str]]:
+    """The file's sha256, found beside the reading; known when the block ends well."""
+    digest: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(sha256_of, path)
+        yield digest
+        digest.append(found.result())
+
+
+def _require_file(path: Path, where: str) -> None:
     try:
         if path.is_dir():
             raise FeatrixUserError(
-                f"{path} is a directory, not a table", remedy="Name a CSV or Parquet file in it"
+                f"{where} is a directory, not a table", remedy="Name a CSV or Parquet file in it"
             )
         if not path.exists():
             raise FeatrixUserError(
-                f"{path} does not exist", remedy="Check the path given for the data"
+                f"{where} does not exist", remedy="Check the path given for the data"
             )
         if path.stat().st_size == 0:
             raise FeatrixUserError(
-                f"{path} is empty (0 bytes)", remedy="Give a file with a header and rows"
+                f"{where} is empty (0 bytes)", remedy="Give a file with a header and rows"
             )
         with path.open("rb"):
             pass
     except (OSError, ValueError) as error:
         raise FeatrixUserError(
-            f"{path} cannot be read: {error}", remedy="Check the path and its permissions"
+            f"{where} cannot be read: {error}", remedy="Check the path and its permissions"
         ) from error
-
-
-def _checked(arrow: pa.Table, source: Source, notices: tuple[Notice, ...] = ()) -> Table:
-    _check_names([str(name) for name in arrow.column_names], source.name)
-    if arrow.num_rows == 0:
-        raise FeatrixUserError(
-            f"{source.name} has columns but no rows", remedy="Give a table with at least one row"
-        )
-    return Table(arrow.replace_schema_metadata(None), source, notices)
-
-
-def _check_names(names: list[str], where: str) -> None:
-    if not names:
-        raise FeatrixUserError(f"{where} has no columns", remedy="Give a table with columns")
-    empty = [str(position) for position, name in enumerate(names, start=1) if not name.strip()]
-    if empty:
-        raise FeatrixUserError(
-            f"{where} has columns without a name, at position {', '.join(empty)}",
-            remedy="Name every column in the header",
-        )
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise FeatrixUserError(
-            f"{where} has duplicate column names: {', '.join(map(repr, repeated))}",
-            column=repeated[0],
-            remedy="Rename the columns so that every name occurs once",
-        )
-
-
-# --- CSV ------------------------------------------------------------------------------------------
-
-
-def _read_csv(path: Path) -> Table:
-    data, encoding = _utf8_bytes(path.read_bytes(), path)
-    if not data.strip():
-        raise FeatrixUserError(
-            f"{path} is empty (blank lines only)", remedy="Give a file with a header and rows"
-        )
-    delimiter, header = _sniff(data, path)
-    names = [name.strip() for name in header]
-    _check_names(names, str(path))
-    source = Source(str(path), "csv", sha256_of(path), encoding, delimiter)
-    return _checked(_parse_csv(data, delimiter, names, path), source, _header_notices(names))
-
-
-def _utf8_bytes(data: bytes, path: Path) -> tuple[bytes, str]:
-    """The file's text as UTF-8 without byte order mark, and the encoding that it was in."""
-    if data[:2] in _UTF16_BOMS:
-        try:
-            return data.decode("utf-16").encode("utf-8"), "utf-16"
-        except UnicodeError as error:
-            raise FeatrixUserError(
-                f"{path} starts with a UTF-16 byte order mark but is not UTF-16: {error}",
-                remedy="Save the file as UTF-8",
-            ) from error
-    encoding = "utf-8"
-    if data.startswith(_UTF8_BOM):
-        data, encoding = data[len(_UTF8_BOM) :], "utf-8-sig"
-    nul = data.find(b"\x00")
-    if nul >= 0:
-        raise FeatrixUserError(
-            f"{path} contains a NUL byte at byte {nul}, line {_line_of(data, nul)}: it is binary, "
-            "damaged, or UTF-16 without a byte order mark",
-            remedy="Save the file as UTF-8 text, for example `iconv -f utf-16le -t utf-8`",
-        )
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise FeatrixUserError(
-            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} at byte {error.start}, "
-            f"line {_line_of(data, error.start)}",
-            remedy=f"Convert it, for example `iconv -f latin1 -t utf-8 {path.name}`",
-        ) from error
-    return data, encoding
-
-
-def _line_of(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
-
-
-def _sniff(data: bytes, path: Path) -> tuple[str, list[str]]:
-    """Delimiter and header: the delimiter that splits the first lines most evenly."""
-    whole = len(data) <= _SNIFFED_BYTES
-    head = data if whole else data[:_SNIFFED_BYTES].rpartition(b"\n")[0] or data
-    text = head.decode("utf-8", errors="ignore")
-    best: tuple[float, int, int] | None = None
-    choice, header = ",", list[str]()
-    for rank, delimiter in enumerate(DELIMITERS):
-        records = _records(text, delimiter)
-        if not whole and len(records) > 1:
-            records = records[:-1]  # a quoted field may be cut
-        if not records:
-            continue
-        width = len(records[0])
-        even = sum(len(record) == width for record in records) / len(records)
-        # A delimiter that never occurs is perfectly even, so one column counts least.
-        score = (even if width > 1 else -1.0, width, -rank)
-        if best is None or score > best:
-            best, choice, header = score, delimiter, records[0]
-    if best is None:
-        raise FeatrixUserError(
-            f"{path} could not be split into fields", remedy="Check the quoting of the first lines"
-        )
-    return choice, header
-
-
-def _records(text: str, delimiter: str) -> list[list[str]]:
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        return [record for record in reader if record]
-    except csv.Error:
-        return []
-
-
-def _parse_csv(data: bytes, delimiter: str, names: list[str], path: Path) -> pa.Table:
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data)
-    convert = pa_csv.ConvertOptions(
-        column_types={name: pa.string() for name in names}, strings_can_be_null=False
-    )
-    # A record longer than a block cannot be parsed; the second attempt takes all as one block.
-    for block in (_BLOCK_BYTES, max(len(data) + 1, _BLOCK_BYTES)):
-        read = pa_csv.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=block)
-        try:
-            table = pa_csv.read_csv(pa.py_buffer(data), read, parse, convert)
-            _require_closed_quotes(data, table, path)
-            return table
-        except (pa.ArrowInvalid, pa.ArrowCapacityError, OverflowError) as error:
-            failure = error
-            if "straddling" not in str(error):
-                break
-    raise _csv_failure(data, delimiter, len(names), path, failure) from failure
-
-
-def _require_closed_quotes(data: bytes, table: pa.Table, path: Path) -> None:
-    """A quote that is never closed swallows the rest of the file into one cell without an error."""
-    if data.count(b'"') % 2 == 0 or table.num_rows == 0:
-        return
-    last = table.slice(table.num_rows - 1)
-    for name in table.column_names:
-        cell = last[name][0].as_py()
-        if cell is not None and "\n" in cell:
-            line = data.rstrip(b"\r\n").count(b"\n") + 1 - cell.rstrip("\r\n").count("\n")
-            raise FeatrixUserError(
-                f"{path} has a quote on line {line} that is never closed",
-                column=name,
-                value=cell,
-                remedy="Close the quote, or double it where it is part of the text",
-            )
-
-
-def _csv_failure(
-    data: bytes, delimiter: str, expected: int, path: Path, error: Exception
-) -> FeatrixUserError:
-    """Say where a CSV goes wrong; it is only read again, by records, because it failed."""
-    reader = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), delimiter=delimiter)
-    line = last = 1
-    try:
-        for record in reader:
-            if record and len(record) != expected:
-                return FeatrixUserError(
-                    f"{path} is ragged: line {line} has {len(record)} fields, "
-                    f"the header has {expected} (delimiter {delimiter!r})",
-                    remedy="Mend that line; fields that contain the delimiter need quotes",
-                )
-            last, line = line, reader.line_num + 1
-    except csv.Error as broken:
-        error, last = broken, line
-    # Records agree in width but one never ends: that is a quote without its partner.
-    reason = "a quote is never closed" if "straddling" in str(error) else str(error)
-    return FeatrixUserError(
-        f"{path} is not a well-formed CSV, line {last}: {reason}",
-        remedy="Check the quotes and delimiters of that line",
-    )
-
-
-def _header_notices(names: list[str]) -> tuple[Notice, ...]:
-    numeric = pd.to_numeric(pd.Series(names, dtype="object"), errors="coerce").notna()
-    if not numeric.all():
-        return ()
-    return (
-        Notice(
-            code="header_numeric",
-            message="All column names are numbers: the file may have no header line",
-            figure=float(len(names)),
-            action="the first line was taken as header",
-        ),
-    )
-
-
-# --- Parquet and pandas -----------------------------------------------------------------------
-
-
-def _read_parquet(path: Path) -> Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _check_names(names, str(path))
-            arrow = file.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise FeatrixUserError(
-            f"{path} is not a readable Parquet file: {error}",
-            remedy="Write the file again; it is damaged or of another format",
-        ) from error
-    # pandas stores a non-trivial index as extra columns; it is no column of the table.
-    index = [name for name in names if name.startswith("__index_level_")]
-    if index:
-        arrow = arrow.drop_columns(index)
-    return _checked(arrow, Source(str(path), "parquet", sha256_of(path)))
-
-
-def _from_pandas(frame: pd.DataFrame) -> pa.Table:
-    names = [_printable(name) for name in frame.columns]
-    _check_names(names, "DataFrame")
-    columns = [_series_to_arrow(frame.iloc[:, position]) for position in range(len(names))]
-    return pa.table(columns, names=names)
-
-
-def _series_to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
-    if series.dtype == object and _kinds(series) > 1:
-        # Objects of several kinds have no Arrow type of their own: they become text.
-        return _as_text(series)
-    try:
-        return pa.Array.from_pandas(series)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return _as_text(series)
-
-
-def _as_text(series: pd.Series) -> pa.Array:
-    objects = series.astype(object)
-    text = objects.map(_printable, na_action="ignore")
-    return pa.array(text.where(objects.notna(), None), type=pa.string())
-
-
-def _printable(value: object) -> str:
-    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _kinds(series: pd.Series) -> int:
-    """How many Python types the distinct cells have; 1 where cells are lists and the like."""
-    try:
-        return len({type(value) for value in series.dropna().unique()})
-    except TypeError:
-        return 1

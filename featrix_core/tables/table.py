@@ -14,13 +14,19 @@ from featrix_core.tables.schema import ColumnType, Notice
 
 @dataclass(frozen=True)
 class Source:
-    """Where a table came from; `sha256` is of the file's bytes (empty for a DataFrame)."""
+    """Where a table came from; `sha256` is of the file's bytes (empty for a DataFrame).
+
+    `rows_read` counts the good rows of the source (a sample holds fewer), `bad_rows` those set aside.
+    """
 
     name: str
     format: str
     sha256: str = ""
     encoding: str = ""
     delimiter: str = ""
+    compression: str = ""
+    rows_read: int = 0
+    bad_rows: int = 0
 
 
 @dataclass(frozen=True)

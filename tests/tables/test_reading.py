@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -119,14 +120,17 @@ WRONG: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "empty": (b"", ("empty",)),
     "blank": (b"\n \n", ("empty",)),
     "header only": (b"a,b\n", ("no rows",)),
-    "ragged": (b"a,b\n1,2\n3,4,5\n", ("line 3", "3 fields", "header has 2")),
-    "ragged after a quoted newline": (b'a,b\n"1\n1",2\n3\n', ("line 4", "1 fields")),
-    "latin1": ("a,b\n1,2\n3,\xe9\n".encode("latin1"), ("byte 10", "line 3", "iconv -f latin1")),
+    "mostly ragged": (
+        b"a,b\n3,4,5\n1,2\n6,7,8\n",
+        ("2 of 3", "line 2", "3 fields, 2 are expected"),
+    ),
+    "ragged after a quoted newline": (b'a,b\n"1\n1"\n', ("line 2", "1 fields")),
     "duplicate names": (b"a,b,a\n1,2,3\n", ("duplicate", "'a'")),
-    "empty name": (b"a,,c\n1,2,3\n", ("without a name", "position 2")),
     "NUL": (b"a,b\n1,\x002\n", ("NUL", "line 2")),
-    "not UTF-16": (b"\xff\xfea", ("UTF-16",)),
-    "open quote": (b'a,b\n1,2\n3,"4\n5,6\n', ("line 3", "never closed")),
+    "binary": (b"\x00\x01,b\n1,2\n", ("binary",)),
+    "not UTF-16": (b"\xff\xfea", ("no text",)),
+    "open quote": (b'a,b\n3,"4\n', ("line 2", "never closed")),
+    "gzip cut short": (gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-9], ("cut short",)),
 }
 
 
@@ -190,9 +194,37 @@ def test_the_index_of_a_frame_is_no_column(tmp_path: Path) -> None:
     assert read_table(tmp_path / "t.parquet").names == read_table(frame).names == ["a"]
 
 
-def test_header_of_numbers_is_noticed(tmp_path: Path) -> None:
-    table = read_table(write(tmp_path, b"1,2\n3,4\n"))
-    assert [notice.code for notice in table.notices] == ["header_numeric"]
+# The first line of a file, further lines, and whether the first one is a header.
+HEADERS: dict[str, tuple[str, str, bool]] = {
+    "names above numbers": ("age,city", "31,Bonn\n45,Kiel\n", True),
+    "numbers above numbers": ("31,Bonn", "45,Kiel\n52,Trier\n", False),
+    "only numbers": ("1,2", "3,4\n", False),
+    "years as names": ("name,2019,2020", "x,5.5,6\ny,7,8\n", True),
+    "counted columns": ("0,1,2", "7.5,3,1\n2,2,9\n", True),
+    "dates above dates": ("2020-01-05,4", "2020-01-06,5\n2020-01-07,9\n", False),
+    "names above dates": ("day,n", "2020-01-06,5\n2020-01-07,9\n", True),
+    "words that come again": ("e,x,s", "p,x,s\ne,b,s\ne,x,y\np,b,y\ne,b,y\n", False),
+    "words that are names": ("kind,cap,smell", "p,x,s\ne,b,s\ne,x,y\np,b,y\ne,b,y\n", True),
+    "a number is missing first": ("?,Bonn", "45,Kiel\n52,Trier\n", True),
+}
+
+
+@pytest.mark.parametrize("case", sorted(HEADERS))
+def test_headers_are_found(tmp_path: Path, case: str) -> None:
+    first, rows, is_header = HEADERS[case]
+    table = read_table(write(tmp_path, f"{first}\n{rows}".encode()))
+    assert table.n_rows == rows.count("\n") + (not is_header)
+    if is_header:
+        assert table.names == first.split(",") and table.notices == ()
+    else:
+        assert table.names == [f"column_{i + 1}" for i in range(len(first.split(",")))]
+        assert [notice.code for notice in table.notices] == ["no_header"]
+
+
+def test_columns_without_a_name_are_given_one(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, b",b\n0,x\n1,y\n"))
+    assert table.names == ["column_1", "b"]
+    assert [notice.code for notice in table.notices] == ["unnamed_columns"]
 
 
 PIECES = [b"a", b"7", b",", b";", b"\t", b"|", b"\n", b"\r\n", b"\r", b'"', b" ", b"\xff", b"\x00"]

@@ -1,0 +1,146 @@
+"""Arrow tables of any type to the few types that the rest understands (DATA-1).
+
+Kept: null, boolean, integers, floats, text, dates, timestamps, and lists of numbers (vectors). Everything else
+becomes text; nested values become JSON text, written as the JSON reader writes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from featrix_core.errors import FeatrixUserError
+from featrix_core.tables.json_reading import json_text, printable, text_array
+
+
+def plain_table(table: pa.Table, where: str) -> pa.Table:
+    """The same cells in plain types; metadata is dropped.
+
+    Raises:
+        FeatrixUserError: cells cannot be represented; names the column.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(plain_column(column))
+        except (pa.ArrowException, ValueError, OverflowError, RecursionError) as error:
+            raise FeatrixUserError(
+                f"{where}: cells of type {column.type} cannot be read: {error}",
+                column=name,
+                remedy="Leave the column out, or write it as text",
+            ) from error
+    return pa.table(columns, names=table.column_names)
+
+
+def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """One column in a plain type."""
+    chunks = [_plain(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks, None if chunks else _plain(pa.nulls(0, column.type)).type)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _plain(array.dictionary_decode())
+    if pa.types.is_run_end_encoded(kind):
+        return _plain(pc.run_end_decode(array))
+    if _is_plain(kind):
+        return array
+    if pa.types.is_float16(kind):
+        return array.cast(pa.float32())
+    if pa.types.is_timestamp(kind):
+        return _timestamps(array)
+    if pa.types.is_duration(kind):
+        return _seconds(array)
+    if pa.types.is_decimal(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return array.cast(pa.string())
+    if pa.types.is_time(kind):
+        return array.cast(pa.string())
+    if _is_vector(kind):
+        return array
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return _text_of_bytes(array)
+    if pa.types.is_fixed_size_binary(kind):
+        return _text_of_bytes(array.cast(pa.binary()))
+    cells = array.to_pylist(maps_as_pydicts="lossy")
+    return text_array([None if cell is None else json_text(_jsonable(cell)) for cell in cells])
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_null(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_float32(kind)
+        or pa.types.is_float64(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_date(kind)
+    )
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not lists and not pa.types.is_fixed_size_list(kind):
+        return False
+    inner = kind.value_type
+    return bool(pa.types.is_integer(inner) or pa.types.is_floating(inner))
+
+
+def _timestamps(array: pa.Array) -> pa.Array:
+    """As they are, unless their zone is not known here or they cannot be written as text."""
+    try:
+        array.cast(pa.string())
+        return array
+    except pa.ArrowInvalid:
+        utc = array.view(pa.timestamp(array.type.unit))
+        try:
+            utc.cast(pa.string())
+            return utc
+        except pa.ArrowInvalid:
+            return array.view(pa.int64())
+
+
+def _seconds(array: pa.Array) -> pa.Array:
+    """Durations as numbers of seconds."""
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[array.type.unit]
+    counts = array.view(pa.int64())
+    return pc.divide(counts.cast(pa.float64(), safe=False), float(per_second))
+
+
+def _text_of_bytes(array: pa.Array) -> pa.Array:
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowInvalid:
+        cells = array.to_pylist()
+        return pa.array(
+            [None if c is None else c.decode("utf-8", "backslashreplace") for c in cells],
+            pa.string(),
+        )
+
+
+def _jsonable(value: Any) -> Any:
+    """A nested Python value as JSON knows them; fields that are missing are left out."""
+    if isinstance(value, dict):
+        return {printable(k): _jsonable(v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(inner) for inner in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode("ascii")
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    return json.loads(json.dumps(value, default=str))

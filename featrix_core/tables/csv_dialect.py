@@ -1,0 +1,214 @@
+"""How a CSV is written: delimiter, quoting and header, found out from its first records (DATA-1)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from featrix_core.errors import FeatrixUserError
+from featrix_core.tables.csv_fields import Dialect, cell_text, read_record
+from featrix_core.tables.schema import Notice
+
+DELIMITERS = ",;\t|"
+_SAMPLE_RECORDS = 200
+_SAMPLE_CELLS = 100_000
+_NUMBER = re.compile(r"[+-]?[$€£¥]?\d[\d,.' ]*(?:[eE][+-]?\d+)?\s?[%$€£¥]?|[+-]?\.\d+")
+_DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./](?:\d{2}|\d{4})(?: .*)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?[\d.]*,\d+")
+_MISSING = frozenset(["", "?", "na", "n/a", "nan", "null", "none", "-"])
+_TYPED_SHARE = 0.9
+_RECURRING_SHARE = 0.6
+_LEAST_ROWS_TO_RECUR = 5
+_YEARS = range(1900, 2101)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A CSV's dialect and column names; `has_header`: the first record holds the names."""
+
+    dialect: Dialect
+    names: tuple[str, ...]
+    has_header: bool
+    notices: tuple[Notice, ...] = ()
+
+
+def find_layout(head: bytes, whole: bool, where: str) -> Layout:
+    """Dialect and header of the text that starts with `head` (`whole`: there is no more).
+
+    Raises:
+        FeatrixUserError: no record can be made out, or the header is no text.
+    """
+    text = head.lstrip(b"\r\n")
+    dialect, records = _best_dialect(text, whole, where)
+    first = records[0]
+    if any("\ufffd" in cell or "\0" in cell for cell in first):
+        raise FeatrixUserError(
+            f"{where} is binary or damaged: its first line holds characters that are no text",
+            value=" ".join(first),
+            remedy="Save the file as UTF-8 text",
+        )
+    if _has_header(first, records[1:]):
+        names = [cell.strip() for cell in first]
+        empty = [place for place, name in enumerate(names, start=1) if not name]
+        named = tuple(name or f"column_{place}" for place, name in enumerate(names, start=1))
+        return Layout(dialect, named, True, _unnamed(empty))
+    names = [f"column_{place}" for place in range(1, len(first) + 1)]
+    notice = Notice(
+        code="no_header",
+        message="The first line holds values rather than names: the file has no header",
+        figure=float(len(names)),
+        action=f"the columns are called {names[0]} … {names[-1]}",
+    )
+    return Layout(dialect, tuple(names), False, (notice,))
+
+
+def _unnamed(places: list[int]) -> tuple[Notice, ...]:
+    if not places:
+        return ()
+    shown = ", ".join(f"column_{place}" for place in places[:5])
+    return (
+        Notice(
+            code="unnamed_columns",
+            message=f"{len(places)} columns have no name in the header",
+            figure=float(len(places)),
+            action=f"called {shown}{' …' if len(places) > 5 else ''}",
+        ),
+    )
+
+
+def complete_records(head: bytes, whole: bool) -> bool:
+    """Whether `head` holds enough to judge by: two line ends, or the whole text."""
+    body = head.lstrip(b"\r\n")
+    return whole or body.count(b"\n") + body.count(b"\r") > 1
+
+
+# --- delimiter and quotes -------------------------------------------------------------------------
+
+
+def _best_dialect(text: bytes, whole: bool, where: str) -> tuple[Dialect, list[list[str]]]:
+    quote, escape = _quoting(text)
+    best: tuple[tuple[float, ...], Dialect, list[list[str]]] | None = None
+    for rank, delimiter in enumerate(DELIMITERS):
+        dialect = Dialect(delimiter, quote, escape)
+        records = _sample(text, dialect, whole)
+        if not records:
+            continue
+        width, even = _evenness(records)
+        cells = [cell for record in records for cell in record]
+        clean = sum(_is_clean(cell, delimiter) for cell in cells) / len(cells)
+        numbers = sum(_kind(cell) == "number" for cell in cells) / len(cells)
+        # A delimiter that never occurs is perfectly even, so one column counts least.
+        even = round(even, 1) if width > 1 else -1.0
+        score = (even, round(clean, 2), round(numbers, 2), float(width), float(-rank))
+        if best is None or score > best[0]:
+            best = score, dialect, records
+    if best is None:
+        raise FeatrixUserError(
+            f"{where} could not be split into fields: a quote in its first record is never closed",
+            remedy="Check the quoting of the first lines",
+        )
+    return best[1], best[2]
+
+
+def _evenness(records: list[list[str]]) -> tuple[int, float]:
+    """The first record's width, and the share of records that have it."""
+    width = len(records[0])
+    return width, sum(len(record) == width for record in records) / len(records)
+
+
+def _sample(text: bytes, dialect: Dialect, whole: bool) -> list[list[str]]:
+    """Up to 200 records (fewer of wide tables), those left out that cannot be read."""
+    records: list[list[str]] = []
+    at = cells = 0
+    while at < len(text) and len(records) < _SAMPLE_RECORDS and cells < _SAMPLE_CELLS:
+        record = read_record(text, at, dialect)
+        if record.reason:
+            if not records:
+                return []
+            following = text.find(b"\n", at) + 1
+            at = following or len(text)
+            continue
+        if record.end == len(text) and not whole and records:
+            break  # it may be cut
+        at = record.end
+        if record.fields != (b"",):
+            records.append([cell_text(raw, dialect) for raw in record.fields])
+            cells += len(record.fields)
+    return records
+
+
+def _quoting(text: bytes) -> tuple[str, bool]:
+    """The quote character, and whether a backslash escapes it."""
+    lines = text[: 256 * 1024].splitlines()[:_SAMPLE_RECORDS]
+    sample = b"\n".join(lines)
+    double = len(re.findall(rb'(?:^|[,;\t|])"', sample, re.MULTILINE))
+    single = len(re.findall(rb"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r]|$)", sample, re.MULTILINE))
+    quote = "'" if not double and single * 2 > len(lines) else '"'
+    escaped = rb"[^\\,;\t|\n]\\%b(?![,;\t|\r\n]|\Z)" % quote.encode()
+    return quote, bool((double or quote == "'") and re.search(escaped, sample))
+
+
+def _is_clean(cell: str, delimiter: str) -> bool:
+    """Whether a cell holds none of the other delimiters, a decimal comma aside."""
+    others = [other for other in DELIMITERS if other != delimiter and other in cell]
+    return not others or bool(_DECIMAL_COMMA.fullmatch(cell.strip()))
+
+
+# --- header ---------------------------------------------------------------------------------------
+
+
+def _kind(cell: str) -> str:
+    text = cell.strip()
+    if text.lower() in _MISSING:
+        return "missing"
+    if len(text) > 40:
+        return "text"
+    if _DATE.fullmatch(text):
+        return "date"
+    return "number" if _NUMBER.fullmatch(text) else "text"
+
+
+def _has_header(first: list[str], rows: list[list[str]]) -> bool:
+    """Whether the first record names the columns.
+
+    It does not where it looks like the rows: all columns of numbers or dates start with one, or, where there
+    is none, most columns of words start with a word that comes again. Years and other series of numbers are
+    names all the same.
+    """
+    rows = [row for row in rows if len(row) == len(first)]
+    if not rows:
+        return True
+    fitting = typed = recurring = words = 0
+    numbers: list[str] = []
+    for cell, column in zip(first, zip(*rows, strict=True), strict=True):
+        kinds = Counter(_kind(value) for value in column)
+        present = len(column) - kinds.pop("missing", 0)
+        if not present:
+            continue
+        kind, count = max(kinds.items(), key=lambda item: item[1])
+        own = _kind(cell)
+        if kind != "text" and count >= _TYPED_SHARE * present:
+            if own != "missing":
+                typed += 1
+                fitting += own == kind
+                numbers += [cell.strip()] if own == "number" else []
+        elif kind == "text":
+            words += 1
+            recurring += cell in column
+    if typed:
+        return fitting < typed or _is_series(numbers, len(first))
+    enough = len(rows) >= _LEAST_ROWS_TO_RECUR
+    return not (words and enough and recurring >= _RECURRING_SHARE * words)
+
+
+def _is_series(cells: list[str], width: int) -> bool:
+    """Numbers that are names: years, 0 … n-1, or three and more with one step between them."""
+    if len(cells) < 2 or not all(cell.isdecimal() and len(cell) < 10 for cell in cells):
+        return False
+    values = [int(cell) for cell in cells]
+    if values == list(range(len(values))) or all(value in _YEARS for value in values):
+        return len(set(values)) == len(values)
+    steps = {after - before for before, after in pairwise(values)}
+    return len(values) > 2 and len(steps) == 1 and steps != {0} and len(cells) == width
