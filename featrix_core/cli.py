@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Data = Annotated[str, typer.Option("--data", help="CSV or Parquet file.")]
+Data = Annotated[str, typer.Option("--data", help="CSV, Parquet or JSON file, or s3://bucket/key.")]
 Model = Annotated[
     Path, typer.Option("--model", help="Folder of a predictor, or what `fit` wrote to.")
 ]
@@ -65,7 +65,14 @@ def fit(
     screen = console()
     with StepProgress(screen) as progress:
         metrics = fit_steps(
-            data, target, out, config=settings, features=features, seed=seed, on_step=progress.start
+            data,
+            target,
+            out,
+            config=settings,
+            features=features,
+            seed=seed,
+            on_step=progress.start,
+            on_bytes=progress.reading,
         )
     screen.print(seconds_table(metrics["seconds"]))
     screen.print(comparison_table(target, metrics, metrics["baselines"]))
@@ -87,6 +94,7 @@ def predict(
     Example: [bold]featrix predict --model out/credit --data new.csv --out scores.parquet[/bold]
     """
     from featrix_core.bundle import verify_bundle
+    from featrix_core.progress import ReadingBar
     from featrix_core.steps.outputs import SCORE_ENDINGS, check_output_file
     from featrix_core.tables.reading import read_table
 
@@ -94,15 +102,16 @@ def predict(
     check_output_file(out, SCORE_ENDINGS, data)
     folder = _bundle(model, "predictor")
     verify_bundle(folder, "predictor")
-    table = read_table(data)
     screen = console()
+    with ReadingBar(screen) as bar:
+        table = read_table(data, on_progress=bar)
     with screen.status("scoring"):
         from featrix_core.single_predictor import SinglePredictor
         from featrix_core.steps.score_step import write_scores
 
         predictor = SinglePredictor.load(folder)
         write_scores(predictor, table, out, explain)
-        notices = predictor.scoring_notices(table)
+        notices = (*table.notices, *predictor.scoring_notices(table))
     _say_notices(screen, notices)
     screen.print(f"{table.n_rows} rows → {out}", highlight=False, soft_wrap=True)
 
@@ -118,6 +127,7 @@ def embed(
     Example: [bold]featrix embed --model out/credit --data new.csv --out vectors.parquet[/bold]
     """
     from featrix_core.bundle import bundle_kind, verify_bundle
+    from featrix_core.progress import ReadingBar
     from featrix_core.steps.outputs import EMBEDDING_ENDINGS, check_output_file
     from featrix_core.tables.reading import read_table
 
@@ -125,12 +135,14 @@ def embed(
     folder = _bundle(model, "space")
     kind = bundle_kind(folder)
     verify_bundle(folder, kind)
-    table = read_table(data)
     screen = console()
+    with ReadingBar(screen) as bar:
+        table = read_table(data, on_progress=bar)
     with screen.status("encoding"):
         from featrix_core.steps.embed_step import load_space, write_embeddings
 
         rows, width = write_embeddings(load_space(folder, kind), table, out)
+    _say_notices(screen, table.notices)
     screen.print(f"{rows} rows × {width} → {out}", highlight=False, soft_wrap=True)
 
 

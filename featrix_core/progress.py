@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 if TYPE_CHECKING:  # torch would cost two seconds before the first line is shown
     from featrix_core.training.loop import Progress as Update
 
+PATIENCE_SECONDS = 2.0
+
 
 class StepProgress:
     """Shows one bar per step; a step without updates pulses until the next one starts.
@@ -69,3 +71,56 @@ class StepProgress:
         assert self._task is not None
         note = f"epoch {update.epoch}/{update.epochs}  loss {update.loss:.3f}"
         self._bars.update(self._task, total=update.updates, completed=update.update, note=note)
+
+    def reading(self, done: int, total: int) -> None:
+        """Told of every block of a file: bytes read and bytes in all."""
+        assert self._task is not None
+        self._bars.update(self._task, total=total, completed=done, note=_read_note(done, total))
+        if done >= total:  # what follows in this step has no measure
+            self._bars.update(self._task, total=None, note="")
+
+
+class ReadingBar:
+    """A bar for reading a file; shown only once that has taken two seconds.
+
+    Example:
+        >>> with ReadingBar(console) as bar:
+        ...     table = read_table(path, on_progress=bar)
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("reading"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._started = time.monotonic()
+
+    def __enter__(self) -> ReadingBar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Told of every block: bytes read and bytes in all."""
+        if self._task is None:
+            if time.monotonic() - self._started < PATIENCE_SECONDS:
+                return
+            self._bar.start()
+            self._task = self._bar.add_task("", note="")
+        self._bar.update(self._task, total=total, completed=done, note=_read_note(done, total))
+
+
+def _read_note(done: int, total: int) -> str:
+    return f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB"

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from featrix_core.errors import FeatrixUserError
+from featrix_core.tables.limits import MAX_ROWS
 from featrix_core.tables.schema import ColumnType, Frozen
 
 
@@ -18,6 +19,7 @@ class StepConfig(Frozen):
     target_kinds: `binary`, `multiclass` or `scalar` per target. holdout: share of rows that every figure is
     measured on and that take part in no training. group_column: rows of one of its values are never on both
     sides of a split. time_column: the latest rows are held out. fine_tune: train the encoder with the predictor.
+    max_rows: of a longer table, a uniform sample of so many rows is used.
     """
 
     ignore: tuple[str, ...] = ()
@@ -26,6 +28,7 @@ class StepConfig(Frozen):
     holdout: float = Field(default=0.2, gt=0.0, lt=0.9)
     group_column: str | None = None
     time_column: str | None = None
+    max_rows: int = Field(default=MAX_ROWS, ge=1)
     fine_tune: bool | None = None
     cost_false_positive: float | None = None
     cost_false_negative: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.files import atomic_directory, read_json, sha256_of, write_json, write_text
 from featrix_core.steps.config import StepConfig
 from featrix_core.steps.figures import write_figures
+from featrix_core.storage.fetch import OnBytes
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.control import ROW_FILTER, ROW_WEIGHT, row_weights, switched_on
 from featrix_core.tables.drift import WARNING_KL, drift_band, drift_report
@@ -23,6 +25,7 @@ from featrix_core.tables.table import Table
 from featrix_core.tables.targets import TargetSchema, detect_target, encode_target
 
 DEVELOPMENT, HOLDOUT = "development.parquet", "holdout.parquet"
+BAD_ROWS = "bad_rows.jsonl"
 LEAST_ROWS = 20
 
 
@@ -99,6 +102,16 @@ def _usable(table: Table) -> tuple[Table, list[Notice]]:
     return table, notices
 
 
+def _read(data: str, config: StepConfig, seed: int, on_bytes: OnBytes | None) -> tuple[Table, str]:
+    """The table, and the rows of its file that cannot be read, as JSON lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        bad = Path(folder) / BAD_ROWS
+        table = read_table(
+            data, max_rows=config.max_rows, seed=seed, on_progress=on_bytes, bad_rows_to=bad
+        )
+        return table, bad.read_text(encoding="utf-8") if bad.exists() else ""
+
+
 def _left_out(config: StepConfig, targets: list[str]) -> list[str]:
     """Columns that stay out on request; no group of the hold-out is known from training."""
     group = config.group_column
@@ -107,17 +120,25 @@ def _left_out(config: StepConfig, targets: list[str]) -> list[str]:
 
 
 def ingest(
-    data: str, targets: list[str], out: Path, *, config: StepConfig | None = None, seed: int = 42
+    data: str,
+    targets: list[str],
+    out: Path,
+    *,
+    config: StepConfig | None = None,
+    seed: int = 42,
+    on_bytes: OnBytes | None = None,
 ) -> dict[str, Any]:
     """Read a table, find types, filter columns, split off the hold-out.
 
-    Writes `development.parquet`, `holdout.parquet`, `schema.json`, `targets.json`, `ingest.json`.
+    Writes `development.parquet`, `holdout.parquet`, `schema.json`, `targets.json`, `ingest.json`, and
+    `bad_rows.jsonl` where rows cannot be read. `on_bytes` is told of bytes read and bytes in all.
 
     Raises:
         FeatrixUserError: unreadable file, unusable target, no usable column, too few rows.
     """
     config = config or StepConfig()
-    table, notices = _usable(read_table(data))
+    read, bad_rows = _read(data, config, seed, on_bytes)
+    table, notices = _usable(read)
     if not targets:
         raise FeatrixUserError("No target is named", remedy="Give at least one --target COLUMN")
     found = [detect_target(table, name, config.target_kinds.get(name)) for name in targets]
@@ -166,10 +187,14 @@ def ingest(
         pq.write_table(development.arrow, folder / DEVELOPMENT)
         pq.write_table(holdout.arrow, folder / HOLDOUT)
         write_text(folder / "schema.json", schema.model_dump_json(indent=1) + "\n")
+        if bad_rows:
+            write_text(folder / BAD_ROWS, bad_rows)
         write_json(folder / "targets.json", [t.model_dump(mode="json") for t in found])
         summary: dict[str, Any] = {
             "source": Path(str(data)).name,
             "source_sha256": table.source.sha256,
+            "rows_read": table.source.rows_read,
+            "bad_rows": table.source.bad_rows,
             "rows": table.n_rows,
             "development_rows": development.n_rows,
             "holdout_rows": holdout.n_rows,

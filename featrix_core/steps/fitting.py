@@ -17,6 +17,7 @@ from featrix_core.steps.outputs import check_output_folder
 
 if TYPE_CHECKING:  # torch comes with the first step that needs it, so that refusals are quick
     from featrix_core.embedding_space import OnProgress
+    from featrix_core.storage.fetch import OnBytes
 
 METRICS = "metrics.json"
 
@@ -30,11 +31,13 @@ def fit(
     features: str = "",
     seed: int = 42,
     on_step: Callable[[str], OnProgress | None] | None = None,
+    on_bytes: OnBytes | None = None,
 ) -> dict[str, Any]:
     """Write `space/`, `predictor/`, `metrics.json` and `report.html` under `out`; all of them or none.
 
     Args:
         on_step: called with a step's name when it starts; hands back who is told of its progress.
+        on_bytes: told of bytes read and bytes in all while the data are read.
 
     Raises:
         FeatrixUserError: an output that cannot be written, or the refusal of a step.
@@ -58,7 +61,12 @@ def fit(
 
         dataset, base, space = work / "dataset", work / "base", work / "space"
         trained, predictor = work / "trained", work / "predictor"
-        run("ingest", lambda _: steps.ingest(data, [target], dataset, config=config, seed=seed))
+        run(
+            "ingest",
+            lambda _: steps.ingest(
+                data, [target], dataset, config=config, seed=seed, on_bytes=on_bytes
+            ),
+        )
         run(
             "train space",
             lambda p: steps.train_space(dataset, base, seed=seed, on_progress=p),

@@ -44,6 +44,6 @@ def batch_score(
         folder = registry.fetch_bundle(registry.resolve(str(predictor)), out.parent / "model")
     model = SinglePredictor.load(folder)
     write_scores(model, table, out, explain)
-    notices = model.scoring_notices(table)
+    notices = (*table.notices, *model.scoring_notices(table))
     write_json(out.parent / "notices.json", [n.model_dump(mode="json") for n in notices])
     return write_figures(out.parent, {"rows": table.n_rows, "notices": len(notices)})

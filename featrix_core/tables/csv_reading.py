@@ -16,7 +16,7 @@ from featrix_core.tables.bad_rows import BadRows
 from featrix_core.tables.csv_dialect import Layout, complete_records, find_layout
 from featrix_core.tables.csv_fields import Dialect
 from featrix_core.tables.csv_records import RecordScanner
-from featrix_core.tables.names import check_names
+from featrix_core.tables.limits import check_names
 from featrix_core.tables.sampling import RowSample
 from featrix_core.tables.schema import Notice
 from featrix_core.tables.text_encoding import Utf8Text

@@ -276,7 +276,8 @@ def _last_line_end(data: bytes) -> int:
 def _lone_returns(characters: NDArray[np.uint8]) -> Ints:
     returns = np.flatnonzero(characters == _CR)
     following = characters[np.minimum(returns + 1, len(characters) - 1)]
-    return returns[following != _LF]
+    lone: Ints = returns[following != _LF]
+    return lone
 
 
 def _line_ends(characters: NDArray[np.uint8]) -> Ints:

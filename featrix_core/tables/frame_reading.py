@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from featrix_core.tables.json_reading import printable
-from featrix_core.tables.names import check_names
+from featrix_core.tables.limits import check_names
 
 
 def from_pandas(frame: pd.DataFrame) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from featrix_core.tables.bad_rows import BadRows
 from featrix_core.tables.json_elements import MAX_ELEMENT_BYTES, array_elements
-from featrix_core.tables.names import MAX_COLUMNS, check_names
+from featrix_core.tables.limits import MAX_COLUMNS, check_names
 from featrix_core.tables.sampling import RowSample
 from featrix_core.tables.schema import Notice
 from featrix_core.tables.text_encoding import Utf8Text

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.arrow_types import plain_table
 from featrix_core.tables.byte_source import OnBytes
-from featrix_core.tables.names import check_names
+from featrix_core.tables.limits import check_names
 from featrix_core.tables.sampling import RowSample
 
 _BATCH_CELLS = 1_000_000

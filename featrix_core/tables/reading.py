@@ -20,7 +20,7 @@ from featrix_core.tables.byte_source import COMPRESSED_ENDINGS, OnBytes, blocks,
 from featrix_core.tables.csv_reading import read_csv
 from featrix_core.tables.frame_reading import from_pandas
 from featrix_core.tables.json_reading import read_json_table
-from featrix_core.tables.names import check_names
+from featrix_core.tables.limits import check_names
 from featrix_core.tables.parquet_reading import read_parquet
 from featrix_core.tables.sampling import RowSample
 from featrix_core.tables.schema import Notice
@@ -31,8 +31,6 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 JSON_ENDINGS = (".json",)
 JSON_LINES_ENDINGS = (".jsonl", ".ndjson")
 ENDINGS = CSV_ENDINGS + PARQUET_ENDINGS + JSON_ENDINGS + JSON_LINES_ENDINGS
-MAX_ROWS = 1_000_000
-"""Rows that a data set for training holds at most, unless its settings say otherwise."""
 
 
 def read_table(

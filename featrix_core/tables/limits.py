@@ -1,4 +1,4 @@
-"""What column names must be: there, and distinct."""
+"""How large a table may be, and what column names must be: there, and distinct."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from featrix_core.errors import FeatrixUserError
 
 MAX_COLUMNS = 10_000
+MAX_ROWS = 1_000_000
+"""Rows that a data set for training holds at most, unless its settings say otherwise."""
 
 
 def check_names(names: Sequence[str], where: str) -> None:
