@@ -52,6 +52,7 @@ _REMARKS = (
 _TAGS = ("red", "green", "blue", "fragile", "heavy", "cold")
 _NAMES = ("maria", "john", "li.wei", "a.novak", "ines")
 _HOSTS = ("gmail.com", "example.co.uk", "mail.uni-bonn.de", "acme.org")
+_AREAS = ("+49 228", "+44 20 7", "+49 30", "+48 22")
 _STREETS = ("12 Baker Street, London NW1 6XE", "Hauptstr. 5, 53111 Bonn", "1 Main St, Springfield")
 
 
@@ -95,7 +96,7 @@ def kinds() -> pd.DataFrame:
             "link": [
                 f"https://{pick(_HOSTS, k)}/{pick(_TAGS, k)}/list?page={k}" for k in range(ROWS)
             ],
-            "phone": [f"+49 228 {731000 + 11 * k}" for k in range(ROWS)],
+            "phone": [f"{pick(_AREAS, k)} {731000 + 11 * k}" for k in range(ROWS)],
             "address": [f"{k} {pick(_STREETS, k)}" for k in range(ROWS)],
             "position": [f"[{', '.join(map(str, row))}]" for row in place.tolist()],
             "options": [f'{{"gift": {k % 5}, "wrap": "{pick(_TAGS, k)}"}}' for k in range(ROWS)],
