@@ -10,10 +10,11 @@ import numpy as np
 
 from featrix_core.strings.embedder import TextEmbedder
 from featrix_core.tables.cleaning import DistinctTexts
+from featrix_core.tables.control import INTERNAL_PREFIX
 from featrix_core.tables.schema import ColumnType, DroppedColumn
+from featrix_core.tables.structure import shared_structure
 from featrix_core.tables.types import identifier_pattern
 
-INTERNAL_PREFIX = "__featrix"
 IDENTIFIER_THRESHOLD = 0.7
 UNIQUENESS_WEIGHT = 0.3
 SEMANTIC_WEIGHT = 0.4
@@ -23,6 +24,9 @@ UNIQUE_SHARE = 0.95
 SCRAMBLED_SIMILARITY = 0.45
 NAME_HINTS = frozenset({"id", "uuid", "guid", "hash", "key", "token"})
 _SAMPLE = 200
+_STRUCTURE_SAMPLE = 2000
+# Composite cells (e-mails, URLs, …) have pieces with a meaning; numbers and dates are no texts.
+_OF_TEXTS = (ColumnType.SET, ColumnType.TEXT, ColumnType.DOCUMENT, ColumnType.CODE)
 _SEED = 42
 _UNIFORM_MISSING_SHARE = 0.01
 _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -65,7 +69,9 @@ def filter_column(
     # One value beside gaps still tells rows apart: missingness can be information (DATA-4).
     if len(texts.values) == 1 and n_missing < max(2, _UNIFORM_MISSING_SHARE * n_rows):
         return DroppedColumn(
-            name=name, reason="uniform", message=f"every cell is {texts.values[0][:80]!r}"
+            name=name,
+            reason="uniform",
+            message=f"has only 1 distinct value ({texts.values[0][:80]!r}) and tells no rows apart",
         )
     if keep_identifier:
         return None
@@ -75,7 +81,8 @@ def filter_column(
     return DroppedColumn(
         name=name,
         reason="identifier",
-        message="looks like an identifier: " + "; ".join(score.evidence),
+        message=f"likely an identifier (score {score.total:g}, more than {IDENTIFIER_THRESHOLD:g}): "
+        + "; ".join(score.evidence),
         score=score.total,
         score_parts=score.parts,
     )
@@ -89,8 +96,9 @@ def identifier_score(
 ) -> IdentifierScore:
     """Parts of the identifier score: uniqueness, structure, name hint, low semantic similarity.
 
-    The last one costs a sentence model; it is evaluated where it can tip the scale, and for texts
-    only, never for numbers and dates.
+    The last one costs a sentence model; it is evaluated where it can tip the scale, for texts only,
+    and where the values have no structure in common (`tables.structure`): codes that are counted
+    through or begin with a category carry information.
     """
     parts: dict[str, float] = {}
     evidence: list[str] = []
@@ -108,13 +116,15 @@ def identifier_score(
         evidence.append(f"the name contains {', '.join(map(repr, hints))}")
     known = round(sum(parts.values()), 6)
     open_question = known <= IDENTIFIER_THRESHOLD < round(known + SEMANTIC_WEIGHT, 6)
-    of_texts = type in (ColumnType.SET, ColumnType.TEXT)
-    if "uniqueness" in parts and open_question and of_texts:
-        similarity = scrambled_similarity(texts.values, embedder)
+    if "uniqueness" in parts and open_question and type in _OF_TEXTS:
+        sample = _sample(texts.values, _STRUCTURE_SAMPLE)
+        structure = shared_structure(sample)
+        similarity = 0.0 if structure else scrambled_similarity(texts.values, embedder)
         if similarity > SCRAMBLED_SIMILARITY:
             parts["semantic"] = SEMANTIC_WEIGHT
             evidence.append(
-                f"scrambling the characters hardly changes the meaning (cosine {similarity:.2f})"
+                "low semantic similarity: scrambling the characters hardly changes the meaning "
+                f"(cosine {similarity:.2f})"
             )
     return IdentifierScore(parts, tuple(evidence))
 
@@ -132,10 +142,18 @@ def scrambled_similarity(
     with a sign per word survive the shuffling.
     """
     rng = np.random.default_rng(_SEED)
-    chosen = sorted(rng.choice(len(values), min(_SAMPLE, len(values)), replace=False).tolist())
-    sample = [values[index] for index in chosen]
+    sample = _sample(values, _SAMPLE, rng)
     if sum(text.isascii() for text in sample) < len(sample) / 2:
         return 0.0
     scrambled = ["".join(rng.permutation(list(text))) for text in sample]
     model = embedder if isinstance(embedder, TextEmbedder) else embedder()
     return float((model.embed(sample) * model.embed(scrambled)).sum(axis=1).mean())
+
+
+def _sample(
+    values: tuple[str, ...], most: int, rng: np.random.Generator | None = None
+) -> list[str]:
+    """At most so many values, in their order."""
+    rng = rng or np.random.default_rng(_SEED)
+    chosen = sorted(rng.choice(len(values), min(most, len(values)), replace=False).tolist())
+    return [values[index] for index in chosen]

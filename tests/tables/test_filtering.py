@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -23,6 +24,7 @@ from featrix_core.tables.filtering import (
 )
 from featrix_core.tables.reading import read_table
 from featrix_core.tables.schema import ColumnType, DroppedColumn
+from featrix_core.tables.structure import shared_structure
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 ALPHANUMERIC = string.ascii_letters + string.digits
@@ -94,9 +96,10 @@ def test_snowflakes_go_though_they_are_numbers() -> None:
     assert dropped is not None and dropped.score_parts == {"uniqueness": 0.3, "structure": 0.5}
 
 
+@pytest.mark.parametrize("type", [ColumnType.SET, ColumnType.CODE, ColumnType.TEXT])
 @pytest.mark.parametrize("length", [8, 24, 43])
-def test_session_tokens_go(length: int) -> None:
-    dropped = decide("session_token", random_tokens(length))
+def test_session_tokens_go(length: int, type: ColumnType) -> None:
+    dropped = decide("session_token", random_tokens(length), type=type)
     assert dropped is not None
     assert dropped.score_parts == {"uniqueness": 0.3, "name": 0.1, "semantic": 0.4}
     assert dropped.score == 0.8
@@ -160,6 +163,95 @@ def test_columns_without_information_go(name: str, cells: list[str | None], reas
 
 def test_one_value_beside_gaps_stays() -> None:
     assert decide("cancelled_on", ["yes", None] * 100, no_model) is None  # type: ignore[list-item]
+
+
+def test_e_mail_addresses_user_agents_and_urls_stay() -> None:
+    """Under a name that hints at an identifier, and whatever type they were read as."""
+    draw = random.Random(4)
+    people, ends = ["anna", "bob", "carla", "dora", "emil"], ["gmail.com", "acme.com", "web.de"]
+    mails = [f"{draw.choice(people)}.{n}@{draw.choice(ends)}" for n in range(500)]
+    systems = [
+        "Windows NT 10.0; Win64; x64",
+        "X11; Linux x86_64",
+        "Macintosh; Intel Mac OS X 10_15_7",
+    ]
+    agents = [
+        f"Mozilla/5.0 ({draw.choice(systems)}) AppleWebKit/537.36 (KHTML, like Gecko) "
+        f"Chrome/{draw.randint(80, 120)}.0.{n}.0 Safari/537.36"
+        for n in range(500)
+    ]
+    urls = [f"https://shop.example.com/{draw.choice(['a', 'b'])}/{n}?ref=mail" for n in range(500)]
+    for values in (mails, agents, urls):
+        for type in (ColumnType.SET, ColumnType.TEXT):
+            assert decide("user_key", values, type=type) is None
+    assert decide("user_key", mails, no_model, ColumnType.EMAIL) is None
+    assert decide("page_id", urls, no_model, ColumnType.URL) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("invoice_id", [f"INV-2021-{n:05d}" for n in range(400)]),
+        ("case_key", [f"{n:07d}" for n in range(400)]),
+        ("asset_id", [f"{'ABCD'[n % 4]}{n:04d}" for n in range(400)]),
+        ("sku_key", [f"{c}-{t}" for c in ("RED", "BLU") for t in random_tokens(6, 200)]),
+        ("host_id", [f"10.0.{n % 4}.{n // 4}" for n in range(400)]),
+    ],
+)
+def test_codes_with_a_structure_stay(name: str, values: list[str]) -> None:
+    """Counted through, or with a piece that is a category: the model is not asked for its opinion."""
+    assert shared_structure(values) is not None
+    for type in (ColumnType.SET, ColumnType.CODE):
+        assert decide(name, values, no_model, type) is None
+
+
+def test_random_draws_share_no_structure() -> None:
+    draw = random.Random(9)
+    codes = [f"{draw.randint(0, 9999):04d}-{t}" for t in random_tokens(5, 2000)]
+    for values in (
+        random_tokens(8),
+        random_tokens(24),
+        codes,
+        [t + "==" for t in random_tokens(22)],
+    ):
+        assert shared_structure(values) is None
+    assert shared_structure(["a-1", "b-2"]) is None  # too few to tell
+    dropped = decide("customerID", codes, type=ColumnType.CODE)
+    assert dropped is not None and dropped.score == 0.8
+
+
+def test_names_places_and_addresses_stay() -> None:
+    airports = (
+        read_table(DATA / "flights" / "airports.parquet").to_pandas()["name"].unique().tolist()
+    )
+    roads, towns = ["Oak", "Main", "Maple", "Hill"], ["Springfield", "Dayton", "Austin"]
+    addresses = [f"{n} {roads[n % 4]} St, {towns[n % 3]}" for n in range(1, 400)]
+    for name, values in (("airport_id", airports), ("address_key", addresses)):
+        texts = distinct_texts(pa.array(values))
+        assert scrambled_similarity(texts.values, get_default_embedder) < 0.3
+        assert decide(name, values, type=ColumnType.TEXT) is None
+
+
+def test_what_is_said_names_figure_and_column() -> None:
+    schema = build_schema(
+        read_table(
+            pd.DataFrame(
+                {
+                    "user_id": uuids(),
+                    "country": ["United States"] * N,
+                    "empty": [None] * N,
+                    "amount": range(N),
+                }
+            )
+        )
+    )
+    said = {notice.column: notice for notice in schema.notices}
+    assert set(said) == {"user_id", "country", "empty"}
+    assert said["user_id"].figure == 0.9
+    for words in ("'user_id'", "100.0% of the values are distinct", "UUID", "likely an identifier"):
+        assert words in said["user_id"].message
+    assert "only 1 distinct value ('United States')" in said["country"].message
+    assert all(notice.action == "excluded from the space" for notice in said.values())
 
 
 def test_real_tables_lose_only_what_is_uniform() -> None:
