@@ -124,7 +124,8 @@ class TextEncoder(nn.Module):
                 return self.delimiter(mean, columns)
             rows, count, length, _ = reduced.shape
             flat = reduced.transpose(1, 2).reshape(-1, count, _PART_WIDTH)
-            tokens = self.part(flat, columns).reshape(rows, length, count, -1).transpose(1, 2)
+            part = self.part(flat, columns)
+            tokens = part.reshape(rows, length, count, part.shape[-1]).transpose(1, 2)
             return self.part_pool(tokens, present, columns)
         network: StackedMLP = getattr(self, name.lower())
         every = len(columns) == whole_BXE.shape[1]

@@ -14,6 +14,7 @@ _SMALL_TABLE = 2000
 _SIMPLE_MI = 0.4
 _GAP_SOME, _GAP_CLEAR, _GAP_WIDE = 0.01, 0.03, 0.08
 _TREES = 50
+_CONSTANT = 1e-6
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +63,8 @@ def advise_depth(
         classes, counts = np.unique(y, return_counts=True)
         kept = np.isin(y, classes[counts >= 4])
         features, y = features[kept], y[kept]
-    features = features[:, features.std(axis=0) > 1e-12]
+    # Embeddings are float32: what their rounding alone tells apart is constant.
+    features = features[:, features.std(axis=0) > _CONSTANT * np.abs(features).max(axis=0)]
     if features.shape[1] == 0 or len(y) < 20 or len(np.unique(y)) < 2:
         return Advice(
             n_hidden_layers=2,
