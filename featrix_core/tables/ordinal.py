@@ -61,6 +61,7 @@ _PREFIXED = re.compile(
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"^(\d{1,3})(?:st|nd|rd|th|\.)(?:[\s_-][a-z]+)?$", re.IGNORECASE)
+_DECADE = re.compile(r"^(\d{3}0)['’]?s$")
 _ROMAN = next(scale.places for scale in SCALES if scale.name == "roman")
 _GRADES = re.compile(r"^([A-F])([+-]?)$")
 _SUBGRADES = re.compile(r"^([A-H])([1-5])$")
@@ -89,7 +90,11 @@ def find_order(texts: DistinctTexts, name: str) -> Order | None:
         if not scale.names or _speaks_of(name, scale.names)
     ]
     candidates.insert(0, Order(_range_keys(values), "ranges", 0.0))
-    for label, pattern in (("numbered levels", _PREFIXED), ("counted places", _COUNTED)):
+    for label, pattern in (
+        ("numbered levels", _PREFIXED),
+        ("counted places", _COUNTED),
+        ("decades", _DECADE),
+    ):
         candidates.append(Order(_pattern_keys(values, pattern), label, 0.0))
     candidates.append(Order(_numbered_keys(values), "numbered levels", 0.0))
     candidates.append(Order(_grade_keys(values), "grades", 0.0))

@@ -198,7 +198,7 @@ _NAMED: dict[str, tuple[str, str]] = {
     ),
     "letter": (
         "h, g, f, e, d, c, b, a",
-        "grade rating class score tier band rank mark quality risk level",
+        "grade rating score tier band rank quality",
     ),
     "priority number": ("p5/5, p4/4, p3/3, p2/2, p1/1, p0/0", "priority severity"),
     "stage of life": ("pup/larva/egg, juvenile/young, subadult, adult, old", "age stage life"),

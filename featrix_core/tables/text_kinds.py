@@ -68,7 +68,7 @@ _NUMBERED_BY = frozenset(
 _DIGITS = re.compile(r"^[\d\- ]{6,20}[\dXx]$")
 _LEADING_ZERO = re.compile(r"^0\d+$")
 _ZERO_SHARE = 0.05
-_CODE_SHAPE = re.compile(r"^[^\W_][\w]*(?:[-_./:#* ]{1,2}\w+){0,6}$")
+_CODE_SHAPE = re.compile(r"^[^\W_][\w]*(?:[-_./:#*+ ]{1,2}\w+){0,6}={0,2}$")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _CODE_SHARE = 0.85
 _CODE_LETTERS = 5
@@ -142,7 +142,9 @@ def structured_code(column: Column) -> Accepted | Refused:
     values = column.sample
     short = column.mean_chars <= 40 and bool(values)
     shaped = [v for v in values if _CODE_SHAPE.match(v)] if short else []
-    wordless = sum(any(c.isdigit() for c in v) and _without_words(v) for v in shaped)
+    wordless = sum(
+        _without_words(v) if any(c.isdigit() for c in v) else _scrambled(v) for v in shaped
+    )
     share = wordless / max(len(values), 1)
     upper = sum(_UPPER.match(v) is not None for v in values) / max(len(values), 1)
     lengths = Counter(map(len, values))
@@ -293,6 +295,9 @@ def _without_words(text: str) -> bool:
 
 
 def _scrambled(text: str) -> bool:
-    """Letters and figures mixed within one token, in several runs: no word does that."""
+    """Letters and figures, or cases, in many short runs of one token: no word does that."""
+    if " " in text:
+        return False
     runs = re.findall(r"[A-Za-z]+|\d+", text)
-    return len(runs) >= 4 and " " not in text
+    cased = re.findall(r"[A-Z]+|[a-z]+|\d+", text)
+    return len(runs) >= 4 or (len(cased) >= 6 and 3 * len(cased) >= len(text))

@@ -108,6 +108,8 @@ def plain_array(chunked: pa.ChunkedArray) -> pa.Array:
         combined = combined.storage
     if pa.types.is_dictionary(combined.type):
         combined = combined.dictionary_decode()
+    if pa.types.is_run_end_encoded(combined.type):
+        combined = pc.run_end_decode(combined)
     return combined
 
 
@@ -128,6 +130,8 @@ def _as_texts(combined: pa.Array) -> pa.Array:
             ],
             pa.string(),
         )
+    if pa.types.is_interval(kind):
+        return pa.array([None if cell is None else str(cell) for cell in combined.to_pylist()])
     if pa.types.is_duration(kind):
         return combined.cast(pa.int64())
     if pa.types.is_float16(kind):

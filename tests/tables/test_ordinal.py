@@ -45,6 +45,7 @@ ORDERS = [
     "debug|info|warning|error",
     "I1|SI2|SI1|VS2|VS1|VVS2|VVS1|IF",
     "month-to-month|one year|two year",
+    "1990s|2000s|2010s",
 ]
 NO_ORDERS = [
     "red|green|blue",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import string
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +27,14 @@ draw = random.Random(7)
 WORDS = {
     "first": "Anna Bela Carl Dora Emil Fritz Gina Hugo Ines Jan Karl Lena Max Nora Otto Paul",
     "last": "Smith Jones Brown Garcia Meyer Novak Rossi Silva Kim Chen Okafor Patel Olsen Dubois",
+    "heads": "Smi Jo Bro Mey Nov Ros Sil",
+    "tails": "th nes wn cia er ak si va sen",
     "tags": "red green blue black white sale new vintage",
 }
-FIRST, LAST, TAGS = (words.split() for words in WORDS.values())
+FIRST, LAST, HEADS, TAILS, TAGS = (words.split() for words in WORDS.values())
 PEOPLE = [f"{f} {chr(65 + n)}. {last}" for n, last in enumerate(LAST) for f in FIRST]
 TAGGED = [",".join(draw.sample(TAGS, draw.randint(1, 4))) for _ in range(120)]
+TOKENS = ["".join(draw.choices(string.ascii_letters + string.digits, k=16)) for _ in range(99)]
 LONG = "The service was slow and nobody could say when the part would arrive. " * 12
 HEX = [f"#{draw.getrandbits(24):06x}" for _ in range(60)]
 HOSTS = [f"{name.lower()}.{top}" for name in LAST for top in ("com", "de", "co.uk", "org")]
@@ -120,6 +124,8 @@ COLUMNS: dict[str, tuple[Sequence[str | None], ColumnType]] = {
     "ssn": ([f"{n:03d}-45-{n * 7:04d}" for n in range(100, 200)], ColumnType.CODE),
     "vehicles": ([f"1HGCM82633A{n:06d}" for n in range(100)], ColumnType.CODE),
     "uuids": ([str(uuid.UUID(int=draw.getrandbits(128))) for _ in range(60)], ColumnType.CODE),
+    "tokens": (TOKENS, ColumnType.CODE),
+    "cabins": ([f"{'ABCDE'[n % 5]}{n * 7 % 120}" for n in range(200)], ColumnType.CODE),
     "postcodes": ([f"SW{n % 9 + 1}A {n % 10}AB" for n in range(60)] + ["M1 1AE"], ColumnType.CODE),
     # parts
     "e-mails": ([f"{f}@{h}".lower() for f in FIRST for h in HOSTS[:5]], ColumnType.EMAIL),
@@ -133,6 +139,9 @@ COLUMNS: dict[str, tuple[Sequence[str | None], ColumnType]] = {
     "comments": ([f"caller {n} was unhappy with the bill" for n in range(30)], ColumnType.TEXT),
     "people": (PEOPLE, ColumnType.TEXT),
     "passengers": ([f"{last}, Mr. {f}" for last in LAST for f in FIRST], ColumnType.TEXT),
+    "surnames": ([a + b for a in HEADS for b in TAILS], ColumnType.TEXT),
+    "towns": ([f"{last}ville" for last in LAST] * 20, ColumnType.SET),
+    "recipes": ([", ".join(draw.sample(TAGS, 4)) + " and sauce" for _ in range(9)], ColumnType.TEXT),
     "products": ([f"{f} Pro {n} Deluxe" for n, f in enumerate(FIRST * 8)], ColumnType.TEXT),
     "letters to the editor": ([f"{LONG} {n}" for n in range(20)], ColumnType.DOCUMENT),
     # several values in a cell
