@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar per step, with the loss where something is trained."""
+"""Progress on the terminal: a bar per step, with the loss where something is trained (VIEW-3)."""
 
 from __future__ import annotations
 
@@ -65,6 +65,12 @@ class StepProgress:
         self._step, self._started = step, time.monotonic()
         self._task = self._bars.add_task(step, total=None, note="")
         return self
+
+    def amount(self, what: str, done: float, total: float) -> None:
+        """Told of work that is counted: bytes read, columns typed, texts embedded."""
+        assert self._task is not None
+        note = f"{what} {done:,.0f}/{total:,.0f}"
+        self._bars.update(self._task, total=total, completed=done, note=note)
 
     def __call__(self, update: Update) -> None:
         """Told of every optimiser update."""

