@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.build import missing_column
 from featrix_core.tables.cleaning import DistinctTexts, distinct_texts, parse_numbers
+from featrix_core.tables.column import Column
+from featrix_core.tables.numbers import Decimal
 from featrix_core.tables.schema import ColumnType, Frozen, Notice
 from featrix_core.tables.statistics import numeric_statistics
 from featrix_core.tables.table import Table
-from featrix_core.tables.types import decide_type
+from featrix_core.tables.types import decide_column
 
 TargetKind = Literal["binary", "multiclass", "scalar"]
 MOST_CLASSES = 1000
@@ -26,7 +29,8 @@ class TargetSchema(Frozen):
 
     `classes` are sorted (as numbers where all are numbers) and `class_counts` is by class;
     `positive` (binary only) is the rarer class, on a tie the last by name. `statistics` (scalar
-    only) are those of a scalar column. `n_missing` counts rows without a usable label.
+    only) are those of a scalar column, read with its `decimal` mark and `unit`. `n_missing` counts
+    rows without a usable label.
     """
 
     name: str
@@ -37,6 +41,8 @@ class TargetSchema(Frozen):
     n_missing: int
     class_counts: dict[str, int] = Field(default_factory=dict)
     statistics: dict[str, float] = Field(default_factory=dict)
+    decimal: Literal[".", ","] = "."
+    unit: str | None = None
     notices: tuple[Notice, ...] = ()
 
 
@@ -60,7 +66,8 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
             remedy="Use one of the three, or leave the kind to detection",
         )
     texts = distinct_texts(table.arrow[name])
-    decided = decide_type(texts, name).type if texts.values else ColumnType.SET
+    column = Column(name, texts)
+    decided = decide_column(column).type
     numeric = decided is ColumnType.SCALAR
     usable = ~texts.soft_V if numeric else np.ones(len(texts.values), dtype=bool)
     if not usable.any():
@@ -77,8 +84,8 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
             value=only,
             remedy="Name another target or add rows with other values",
         )
-    if kind == "scalar" or (kind is None and numeric and not _few_whole_numbers(texts)):
-        return _scalar_target(table, name, texts)
+    if kind == "scalar" or (kind is None and numeric and not _few_whole_numbers(column)):
+        return _scalar_target(table, column)
     return _class_target(table, name, texts, usable, kind, decided)
 
 
@@ -92,7 +99,7 @@ def encode_target(table: Table, target: TargetSchema) -> NDArray[np.float64]:
         raise missing_column(target.name, table.names)
     texts = distinct_texts(table.arrow[target.name])
     if target.kind == "scalar":
-        values = parse_numbers(texts.values)
+        values = parse_numbers(texts.values, _decimal(table, target), target.unit)
     else:
         index = {text: float(position) for position, text in enumerate(target.classes)}
         values = np.array([index.get(text, np.nan) for text in texts.values], dtype=np.float64)
@@ -100,8 +107,13 @@ def encode_target(table: Table, target: TargetSchema) -> NDArray[np.float64]:
     return encoded
 
 
-def _few_whole_numbers(texts: DistinctTexts) -> bool:
-    numbers = parse_numbers(texts.values)
+def _decimal(table: Table, target: TargetSchema) -> Decimal:
+    """Numbers that arrive as such have a point, whatever the texts of training had."""
+    return "." if pa.types.is_floating(table.arrow[target.name].type) else target.decimal
+
+
+def _few_whole_numbers(column: Column) -> bool:
+    numbers = column.numbers_V
     distinct = np.unique(numbers[~np.isnan(numbers)])
     if len(distinct) <= 2:
         return True
@@ -109,8 +121,8 @@ def _few_whole_numbers(texts: DistinctTexts) -> bool:
     return whole and len(distinct) <= _INTEGER_CLASSES
 
 
-def _scalar_target(table: Table, name: str, texts: DistinctTexts) -> TargetSchema:
-    numbers = parse_numbers(texts.values)
+def _scalar_target(table: Table, column: Column) -> TargetSchema:
+    name, texts, numbers = column.name, column.texts, column.numbers_V
     failed = np.isnan(numbers) & ~texts.soft_V
     n_failed = int(texts.counts_V[failed].sum())
     n_parsed = int(texts.counts_V[~np.isnan(numbers)].sum())
@@ -145,6 +157,8 @@ def _scalar_target(table: Table, name: str, texts: DistinctTexts) -> TargetSchem
         n_rows=table.n_rows,
         n_missing=table.n_rows - n_parsed,
         statistics=numeric_statistics(np.append(numbers, np.nan)[texts.codes_N]),
+        decimal=column.decimal,
+        unit=column.unit,
         notices=tuple(notices),
     )
 

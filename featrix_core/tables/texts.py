@@ -156,7 +156,8 @@ def _plainer(kind: pa.DataType) -> Callable[[object], object]:
 def _canonical(dictionary: pa.Array) -> NDArray[np.object_]:
     texts = pc.cast(dictionary, pa.string())
     texts = pc.utf8_trim_whitespace(texts)
-    texts = pc.replace_substring_regex(texts, r"^([+-]?(?:0|[1-9]\d*))\.0+$", r"\1")
+    # "1.000" stays: where commas are decimal marks, it is a thousand.
+    texts = pc.replace_substring_regex(texts, r"^([+-]?(?:0|[1-9]\d*))\.0(?:0|0{3,})?$", r"\1")
     lowered = pc.utf8_lower(texts)
     texts = pc.if_else(pc.is_in(lowered, pa.array(["true", "false"])), lowered, texts)
     result: NDArray[np.object_] = texts.to_numpy(zero_copy_only=False).astype(object)

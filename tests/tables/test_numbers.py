@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featrix_core.tables.fit import typed_column
 from featrix_core.tables.numbers import decide_decimal, decide_unit, parse_numbers, read_numbers
+from featrix_core.tables.schema import ColumnType
 
 ONES = np.ones(100, np.int64)
 
@@ -164,3 +167,12 @@ def test_any_text_is_a_finite_number_or_none(texts: list[str]) -> None:
         numbers = read_numbers(texts, mark)
         assert numbers.values_V.shape == (len(texts),)
         assert not np.isinf(numbers.values_V).any()
+
+
+def test_a_thousand_of_a_decimal_comma_column_is_no_one() -> None:
+    column = typed_column("x", pa.array(["1.000", "2,5", "3.000,75"]), ColumnType.SCALAR, None)
+    assert column.numbers_N is not None
+    assert column.numbers_N.tolist() == [1000.0, 2.5, 3000.75]
+    column = typed_column("x", pa.array(["1.000", "2.5", "3.00", "4.0"]), ColumnType.SCALAR, None)
+    assert column.numbers_N is not None
+    assert column.numbers_N.tolist() == [1.0, 2.5, 3.0, 4.0]

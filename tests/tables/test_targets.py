@@ -129,3 +129,12 @@ def test_a_misspelt_target() -> None:
     target = detect_target(data, "class")
     with pytest.raises(FeatrixUserError, match="no column 'class'"):
         encode_target(data.drop(["class"]), target)
+
+
+def test_a_scalar_target_keeps_its_decimal_mark_and_unit() -> None:
+    data = table([f"{n},5 kg" for n in range(40)])
+    target = detect_target(data, "y")
+    assert (target.kind, target.decimal, target.unit) == ("scalar", ",", "kg")
+    np.testing.assert_array_equal(encode_target(data, target), np.arange(40) + 0.5)
+    np.testing.assert_array_equal(encode_target(table(["1.000", "2 lb"]), target), [1000.0, np.nan])
+    np.testing.assert_array_equal(encode_target(table([1.234, 7.0]), target), [1.234, 7.0])
