@@ -103,42 +103,31 @@ def download(location: S3Location, target: Path, on_bytes: OnBytes | None = None
     """Stream an object to `target`, which appears when all of it is there and has been checked.
 
     Checked: the number of bytes; the sha256 where the store keeps one (its own checksum, or metadata
-    `sha256`); the MD5 where the ETag is one. An object that changes meanwhile is noticed by its ETag.
+    `sha256`); the MD5 where the ETag is one.
 
     Raises:
         FeatrixUserError: no such bucket or key, refused, unreachable, cut short, or damaged.
     """
     with _told(location):
-        store = client()
-        found = store.stat_object(location.bucket, location.key)
-        total, etag = int(found.size or 0), str(found.etag or "").strip('"')
-        answer = store.get_object(
-            location.bucket,
-            location.key,
-            request_headers={"If-Match": f'"{etag}"', "x-amz-checksum-mode": "ENABLED"},
+        # One request, not two: the answer to HEAD could not say why it is refused.
+        answer = client().get_object(
+            location.bucket, location.key, request_headers={"x-amz-checksum-mode": "ENABLED"}
         )
         try:
             with atomic_file(target) as aside:
-                expected = _expected(answer.headers, found.metadata or {}, etag)
-                _write(answer, aside, total, expected, location, on_bytes)
+                _write(answer, aside, location, on_bytes)
         finally:
             answer.close()
             answer.release_conn()
 
 
-def _write(
-    answer: Any,
-    aside: Path,
-    total: int,
-    expected: tuple[str, str],
-    location: S3Location,
-    on_bytes: OnBytes | None,
-) -> None:
-    algorithm, digest = expected
+def _write(answer: Any, aside: Path, location: S3Location, on_bytes: OnBytes | None) -> None:
+    total = int(answer.headers["Content-Length"])
+    algorithm, digest = _expected(answer.headers)
     actual = hashlib.new(algorithm, usedforsecurity=False) if digest else None
     done = 0
     with aside.open("wb") as handle:
-        for part in answer.stream(_PART_BYTES):
+        for part in answer.stream(_PART_BYTES, decode_content=False):
             handle.write(part)
             done += len(part)
             if actual is not None:
@@ -156,11 +145,10 @@ def _write(
         )
 
 
-def _expected(
-    headers: Mapping[str, str], metadata: Mapping[str, str], etag: str
-) -> tuple[str, str]:
+def _expected(headers: Mapping[str, str]) -> tuple[str, str]:
     """Algorithm and hex digest to check by; digest "" where the store tells none of the whole object."""
-    lowered = {key.lower(): value for key, value in {**metadata, **headers}.items()}
+    lowered = {key.lower(): value for key, value in headers.items()}
+    etag = lowered.get("etag", "").strip('"')
     stored = lowered.get("x-amz-checksum-sha256", "")
     if stored and "-" not in stored:  # with a dash it is of the parts' checksums
         return "sha256", base64.b64decode(stored).hex()
@@ -219,8 +207,6 @@ def _refused(location: S3Location, code: str, message: str) -> FeatrixUserError:
             f"{endpoint} denies access to {location}",
             remedy="Check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and their rights",
         )
-    if code == "PreconditionFailed":
-        return FeatrixUserError(f"{location} changed while it was read", remedy="Try again")
     return FeatrixUserError(f"{location}: {endpoint} answers {code}: {message}")
 
 
