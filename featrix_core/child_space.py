@@ -29,8 +29,9 @@ LEAST_CELLS = 10
 """Distinct cells below which no space can be trained."""
 MOST_CELLS = 5_000
 """Distinct cells that a child space learns from at most."""
-EPOCHS_SHARE = 0.5
-"""Share of a space's planned epochs: a child's cells say less than a table's rows."""
+EPOCHS_SHARE = 0.25
+"""Share of a space's planned epochs: on 1,000 sessions of events a linear probe of the vectors scored the
+same after a quarter, half and all of them."""
 _CHUNK = 5_000
 _SPOKEN = 2_000
 
