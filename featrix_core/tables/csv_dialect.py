@@ -146,7 +146,7 @@ def _quoting(text: bytes) -> tuple[str, bool]:
     double = len(re.findall(rb'(?:^|[,;\t|])"', sample, re.MULTILINE))
     single = len(re.findall(rb"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r]|$)", sample, re.MULTILINE))
     quote = "'" if not double and single * 2 > len(lines) else '"'
-    escaped = rb"[^\\,;\t|\n]\\%b(?![,;\t|\r\n]|\Z)" % quote.encode()
+    escaped = rb"[^\\,;\t|\n]\\%b(?![,;\t|\r\n%b]|\Z)" % (quote.encode(), quote.encode())
     return quote, bool((double or quote == "'") and re.search(escaped, sample))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 UNCLOSED = "a quote is never closed"
+OPEN_LINE = "a quote is not closed on its line"
 STRAY = "text follows a closing quote"
 
 
@@ -57,7 +58,9 @@ def read_record(data: bytes, start: int, dialect: Dialect, stop: int | None = No
         found = dialect.field_pattern.match(data, at, stop)
         if found is None:
             closed = dialect.quoted_pattern.match(data, at, stop)
-            return Record(start, reason=STRAY if closed else UNCLOSED)
+            if closed is None:
+                return Record(start, reason=UNCLOSED)
+            return Record(start, reason=OPEN_LINE if b"\n" in closed[0] else STRAY)
         fields.append(data[at : found.start(1)])
         at = found.end()
         if found[1] != delimiter:

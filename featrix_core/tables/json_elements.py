@@ -57,7 +57,7 @@ def _escaped(characters: NDArray[np.uint8], at_S: NDArray[np.int64]) -> NDArray[
 def array_elements(blocks: Iterator[bytes], where: str) -> Iterator[bytes]:
     """Raw texts of the elements of the array that a JSON document is, or that its one object holds.
 
-    An object without an array of objects is one element itself.
+    An object without anything nested in it is one element itself.
 
     Raises:
         FeatrixUserError: neither array nor object, several arrays, an element beyond 32 MB.
@@ -82,6 +82,11 @@ def array_elements(blocks: Iterator[bytes], where: str) -> Iterator[bytes]:
     while start is None:
         block = next(blocks, None)
         if block is None:
+            if (_structure(head).depth_S > 1).any():
+                raise FeatrixUserError(
+                    f"{where} holds one object, but no array of objects in it",
+                    remedy="Give an array of objects, or JSON lines",
+                )
             yield head
             return
         head += block

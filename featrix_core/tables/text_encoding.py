@@ -13,6 +13,7 @@ _HEAD_BYTES = 4096
 _WINDOW_BYTES = 256 * 1024
 _ASKED_BYTES = 32 * 1024
 _LEAST_FOREIGN = 64  # bytes beyond ASCII from which a guess at other than Western is trusted
+_EQUAL_CHAOS, _EQUAL_COHERENCE = 0.02, 0.15  # Western wins unless another fits clearly better
 _WESTERN = ("cp1252", "latin_1")
 _GUESSED = (
     *_WESTERN,
@@ -194,8 +195,14 @@ def _guess(lines: list[bytes]) -> str:
     if len(_BEYOND_ASCII.findall(sample)) >= _LEAST_FOREIGN:
         from charset_normalizer import from_bytes
 
-        best = from_bytes(sample, cp_isolation=list(_GUESSED), enable_fallback=False).best()
-        if best is not None and best.encoding not in _WESTERN:
+        found = from_bytes(sample, cp_isolation=list(_GUESSED), enable_fallback=False)
+        best = found.best()
+        if best is not None and not any(
+            set(_WESTERN) & set(match.could_be_from_charset)
+            and match.chaos <= best.chaos + _EQUAL_CHAOS
+            and match.coherence >= best.coherence - _EQUAL_COHERENCE
+            for match in found
+        ):
             return str(best.encoding)
     for name in _WESTERN:
         try:
