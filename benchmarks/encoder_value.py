@@ -61,7 +61,7 @@ QUESTIONS: dict[str, Question] = {
         True,
         lambda frame: frame["survived"].astype(str),
         ("survived", "boat", "body"),
-        (("name",), ("ticket",), ("cabin",)),
+        (("name",), ("ticket", "cabin")),
     ),
     "birdstrikes": Question(
         "birdstrikes",
@@ -113,29 +113,33 @@ def run(data_dir: Path, out: Path, sets: list[str]) -> None:
     """All cells that `out` does not hold yet; the file is written after each."""
     known = read_json(out) if out.is_file() else {"cells": []}
     done = {(c["set"], tuple(c["as_set"]), c["fold"]) for c in known["cells"]}
-    for name in sets:
-        question = QUESTIONS[name]
-        frame = pd.read_parquet(data_dir / f"{question.file}.parquet")
-        frame = frame.sample(min(ROWS, len(frame)), random_state=42).reset_index(drop=True)
-        goal = question.target(frame)
-        frame = frame.drop(columns=list(question.drop)).assign(**{GOAL: goal})
-        for fold, (train, test) in enumerate(_folds(frame, question.classes)):
-            for as_set in ((), *question.columns):
-                if (name, as_set, fold) in done:
-                    continue
-                started = time.monotonic()
-                parts = (
-                    frame.iloc[train].reset_index(drop=True),
-                    frame.iloc[test].reset_index(drop=True),
-                )
-                score = _score(*parts, as_set, question.classes)
-                cell = {"set": name, "as_set": list(as_set), "fold": fold, "score": score}
-                cell["seconds"] = time.monotonic() - started
-                known["cells"].append(cell)
-                known["machine"] = machine()
-                known["summary"] = summary(known["cells"])
-                write_json(out, known)
-                Console(stderr=True).print(cell)
+    frames = {name: _frame(data_dir, QUESTIONS[name]) for name in sets}
+    folds = {name: _folds(frame, QUESTIONS[name].classes) for name, frame in frames.items()}
+    arms = [(fold, name, arm) for fold in range(5) for name in sets for arm in _arms(name)]
+    for fold, name, as_set in arms:
+        if (name, as_set, fold) in done:
+            continue
+        started = time.monotonic()
+        train, test = (frames[name].iloc[part].reset_index(drop=True) for part in folds[name][fold])
+        score = _score(train, test, as_set, QUESTIONS[name].classes)
+        cell = {"set": name, "as_set": list(as_set), "fold": fold, "score": score}
+        cell["seconds"] = time.monotonic() - started
+        known["cells"].append(cell)
+        known["machine"] = machine()
+        known["summary"] = summary(known["cells"])
+        write_json(out, known)
+        Console(stderr=True).print(cell)
+
+
+def _frame(data_dir: Path, question: Question) -> pd.DataFrame:
+    frame = pd.read_parquet(data_dir / f"{question.file}.parquet")
+    frame = frame.sample(min(ROWS, len(frame)), random_state=42).reset_index(drop=True)
+    goal = question.target(frame)
+    return frame.drop(columns=list(question.drop)).assign(**{GOAL: goal})
+
+
+def _arms(name: str) -> tuple[tuple[str, ...], ...]:
+    return ((), *QUESTIONS[name].columns)
 
 
 def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
