@@ -53,7 +53,10 @@ class ColumnEncoders(nn.Module):
         """Encode all cells of a batch."""
         encoders = (getattr(self, name) for name in FAMILIES)
         tokens_BAD = torch.cat([e(batch) for e in encoders if e is not None], dim=1)
-        return torch.where(batch.missing_NA.unsqueeze(-1), self.missing_AD, tokens_BAD)
+        row, column = batch.missing_NA.nonzero(as_tuple=True)
+        if not len(column):
+            return tokens_BAD
+        return tokens_BAD.index_put((row, column), nn.functional.embedding(column, self.missing_AD))
 
     def mature(self, epoch: int, progress: float) -> None:
         """Called before every epoch of a space's training: floors fall, weak strategies are switched off.

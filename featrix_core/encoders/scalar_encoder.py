@@ -130,7 +130,7 @@ class ScalarEncoder(nn.Module):
     def forward(self, batch: TokenBatch) -> Tensor:
         """Encode every number; the values of missing cells are replaced by the caller."""
         smooth, binned, mix = self._paths(batch)
-        return self.norm(mix * smooth + (1.0 - mix) * binned)
+        return self.norm(torch.lerp(binned, smooth, mix))
 
     def mature(self, progress: float, prunes: bool) -> None:
         """Sharpen the weights and, after the warm-up, switch off what hardly counts."""

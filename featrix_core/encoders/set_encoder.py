@@ -1,6 +1,7 @@
 """Categories → tokens: learned and semantic path with a gate per cell (ENC-2, D5.3).
 
-Legend: B rows · C set columns · V flat vocabulary · P reduced semantic width · O waves · D token width.
+Legend: B rows · K distinct codes of a column · C set columns · V flat vocabulary · P reduced semantic width ·
+O waves · D token width.
 """
 
 from __future__ import annotations
@@ -25,6 +26,31 @@ FLOOR_START, FLOOR_END = 0.7, 0.1
 def semantic_floor(progress: float) -> float:
     """Least share of the semantic path at `progress` in [0, 1] of a space's training."""
     return FLOOR_START + (FLOOR_END - FLOOR_START) * min(1.0, 2.0 * progress)
+
+
+def distinct(codes_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """(codes_KC, place_BC): each column's distinct codes, and which of them every cell has.
+
+    K is the largest number that a column has; columns with fewer repeat their smallest code.
+    """
+    if not len(codes_BC):
+        return codes_BC, codes_BC
+    ordered, order = codes_BC.sort(dim=0, stable=True)
+    rises = torch.zeros_like(ordered)
+    rises[1:] = ordered[1:] != ordered[:-1]
+    rank = rises.cumsum(dim=0)
+    count = int(rank[-1].max()) + 1 if rank.shape[1] else 0
+    codes_KC = ordered[:1].expand(count, -1).clone().scatter_(0, rank, ordered)
+    return codes_KC, torch.empty_like(rank).scatter_(0, order, rank)
+
+
+def _spread(values_KCD: Tensor, place_BC: Tensor) -> Tensor:
+    """Values of every cell (B, C, D) from those of the distinct codes."""
+    columns = torch.arange(place_BC.shape[1], device=place_BC.device)
+    # One look-up in a flat table: its gradient is a plain sum per row.
+    return nn.functional.embedding(
+        place_BC * place_BC.shape[1] + columns, values_KCD.reshape(-1, values_KCD.shape[-1])
+    )
 
 
 class SetEncoder(nn.Module):
@@ -57,25 +83,26 @@ class SetEncoder(nn.Module):
         self.floor_C: Tensor
         self.settled_C: Tensor
 
-    def _paths(self, batch: TokenBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """(learned, semantic, share of the learned path (B, C, 1))."""
+    def _paths(self, codes_KC: Tensor, extra_UP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(learned, semantic, share of the learned path (K, C, 1)) of categories."""
         vocabulary = self.learned_VD.shape[0]
-        codes_BC = batch.codes_NC
-        unseen_BC1 = (codes_BC >= vocabulary).unsqueeze(-1)
-        known = codes_BC.clamp(max=vocabulary - 1)
-        table = torch.cat([self.semantic_VP, batch.extra_UP]) if len(batch.extra_UP) else None
+        unseen_KC1 = (codes_KC >= vocabulary).unsqueeze(-1)
+        known = codes_KC.clamp(max=vocabulary - 1)
+        table = torch.cat([self.semantic_VP, extra_UP]) if len(extra_UP) else None
         embed = nn.functional.embedding
         learned = embed(known, self.learned_VD) + self.ordinal(embed(known, self.waves_VO))
-        semantic = self.semantic(embed(codes_BC, self.semantic_VP if table is None else table))
+        semantic = self.semantic(embed(codes_KC, self.semantic_VP if table is None else table))
         leaning = OPAQUE_LOGIT * self.opacity_V[known].unsqueeze(-1)
         share = torch.sigmoid(self.gate(torch.cat([learned, semantic], dim=-1)) + leaning)
         share = torch.minimum(share, 1.0 - self.floor_C.unsqueeze(-1))
-        return learned, semantic, share.masked_fill(unseen_BC1, 0.0)
+        return learned, semantic, share.masked_fill(unseen_KC1, 0.0)
 
     def forward(self, batch: TokenBatch) -> Tensor:
-        """Encode every category."""
-        learned, semantic, share = self._paths(batch)
-        return self.norm(share * learned + (1.0 - share) * semantic)
+        """Encode every category, each once however many rows of the batch have it."""
+        codes_KC, place_BC = distinct(batch.codes_NC)
+        learned, semantic, share = self._paths(codes_KC, batch.extra_UP)
+        tokens_KCD = self.norm(torch.lerp(semantic, learned, share))
+        return _spread(tokens_KCD, place_BC)
 
     @torch.no_grad()
     def mature(self, progress: float, prunes: bool) -> None:
@@ -92,5 +119,6 @@ class SetEncoder(nn.Module):
     def learned_shares(self, batch: TokenBatch) -> Tensor:
         """Mean share of the learned path per column (C,), over the cells that have a value."""
         present = (~batch.code_missing_NC).float()
-        share = self._paths(batch)[2].squeeze(-1)
+        codes_KC, place_BC = distinct(batch.codes_NC)
+        share = _spread(self._paths(codes_KC, batch.extra_UP)[2], place_BC).squeeze(-1)
         return (share * present).sum(0) / present.sum(0).clamp(min=1.0)

@@ -32,8 +32,7 @@ class StackedLinear(nn.Module):
         bias: Tensor = self.bias_AO
         if columns is not None:
             weight, bias = weight[columns], bias[columns]
-        out_ABO = torch.bmm(in_BAI.transpose(0, 1), weight)
-        return out_ABO.transpose(0, 1) + bias
+        return torch.baddbmm(bias.unsqueeze(1), in_BAI.transpose(0, 1), weight).transpose(0, 1)
 
 
 class StackedMLP(nn.Module):
@@ -60,7 +59,7 @@ class StackedNorm(nn.Module):
     def forward(self, in_BAO: Tensor) -> Tensor:
         """Normalise each token."""
         normed = nn.functional.layer_norm(in_BAO, in_BAO.shape[-1:])
-        return normed * self.gain_AO + self.bias_AO
+        return torch.addcmul(self.bias_AO, normed, self.gain_AO)
 
 
 class StackedAttentionPool(nn.Module):

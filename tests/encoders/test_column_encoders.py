@@ -95,13 +95,3 @@ def test_unseen_category_takes_the_semantic_path_alone(
     assert not torch.allclose(before[1], after[1])
     assert torch.equal(after[0], after[3])
     assert not torch.allclose(after[0], after[2])
-
-
-def test_every_weight_takes_part(
-    encoders: ColumnEncoders, trip_space: EmbeddingSpace, trips: pd.DataFrame
-) -> None:
-    generator = torch.Generator().manual_seed(0)
-    tokens = encoders(_tokens(trip_space, trips))
-    (tokens * torch.randn(tokens.shape, generator=generator)).sum().backward()
-    idle = [n for n, p in encoders.named_parameters() if p.grad is None or not p.grad.any()]
-    assert idle == []

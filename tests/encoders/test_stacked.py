@@ -85,7 +85,7 @@ def test_a_hundred_columns_take_as_many_operators_as_ten() -> None:
         shapes.append({name: tuple(p.shape) for name, p in encoders.named_parameters()})
     assert counts[0] == counts[1]
     # Two layers of the continuous path, two of the gate, one of the binned path.
-    assert counts[0]["aten.bmm.default"] == 5
+    assert counts[0]["aten.baddbmm.default"] == 5
     assert shapes[0].keys() == shapes[1].keys()
     for name, shape in shapes[0].items():
         assert shape[0] == 10, name
