@@ -5,11 +5,13 @@ Legend: N rows · F = 17 smooth features · K piecewise-linear bins of this colu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from featrix_core.encoders.repeats import repeated
 
 BINS = 48
 """Most piecewise-linear bins per column (DESIGN, "What is known about quality")."""
@@ -149,6 +151,15 @@ class ScalarCells:
 
 def transform_scalar(state: ScalarState, numbers_N: NDArray[np.float64]) -> ScalarCells:
     """Apply the fitted transforms; missing numbers become zeros that the encoder replaces."""
+    found = repeated(numbers_N)
+    if found is None:
+        return _transformed(state, numbers_N)
+    values, codes = found
+    cells = _transformed(state, values)
+    return ScalarCells(**{field.name: getattr(cells, field.name)[codes] for field in fields(cells)})
+
+
+def _transformed(state: ScalarState, numbers_N: NDArray[np.float64]) -> ScalarCells:
     missing = ~np.isfinite(numbers_N)
     mean, std, median, iqr, low, high, minimum, maximum, power, yj_mean, yj_std = state.parameters
     x = np.where(missing, median, np.clip(numbers_N, -_HUGE, _HUGE))
@@ -161,7 +172,7 @@ def transform_scalar(state: ScalarState, numbers_N: NDArray[np.float64]) -> Scal
     place = np.searchsorted(state.frequent, x)
     place = np.minimum(place, len(state.frequent) - 1)
     frequency = np.where(state.frequent[place] == x, state.frequent_share[place], 0.0)
-    smooth = np.stack(
+    smooth = np.stack(  # one transform per row: a pass over memory per transform, not per number
         [
             z,
             np.tanh(z / 3.0) * 3.0,
@@ -180,10 +191,10 @@ def transform_scalar(state: ScalarState, numbers_N: NDArray[np.float64]) -> Scal
             winsor * winsor / 4.0,
             np.sign(z) * np.sqrt(np.abs(z)),
             frequency * 4.0,
-        ],
-        axis=1,
+        ]
     )
-    smooth = np.nan_to_num(np.clip(smooth, -_LIMIT, _LIMIT), nan=0.0)
+    np.clip(smooth, -_LIMIT, _LIMIT, out=smooth)
+    np.copyto(smooth, 0.0, where=np.isnan(smooth) | missing)
     bins = len(state.edges) - 1
     where = position(state, x)
     fine = np.minimum(where.astype(np.int64), bins - 1)
@@ -191,9 +202,8 @@ def transform_scalar(state: ScalarState, numbers_N: NDArray[np.float64]) -> Scal
     discrete = np.stack(
         [coarse, x > 0, x < 0, np.abs(z) > 2.0, np.minimum(fine, BINS - 1)], axis=1
     ).astype(np.int64)
-    smooth[missing] = 0.0
     return ScalarCells(
-        smooth_NF=smooth.astype(np.float32),
+        smooth_NF=np.ascontiguousarray(smooth.T, dtype=np.float32),
         position_N=np.where(missing, 0.0, where).astype(np.float32),
         discrete_NJ=discrete,
         z_N=np.where(missing, 0.0, np.clip(z, -10, 10)).astype(np.float32),

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes
 
+from featrix_core.encoders.repeats import repeated
 from featrix_core.encoders.scalar_codec import (
     BINS,
     DISCRETE_SIZES,
@@ -97,6 +98,37 @@ def test_rank_and_quantile_features_follow_the_ranks() -> None:
     ranks = pd.Series(numbers).rank().to_numpy() / len(numbers)
     rank = (cells.smooth_NF[:, SMOOTH.index("rank")] + 1) / 2
     assert np.abs(rank - ranks).max() < 0.01
+
+
+def test_numbers_that_recur_are_transformed_like_single_ones() -> None:
+    numbers = np.random.default_rng(0).poisson(3.0, 4_000) * 1.5
+    numbers[::9] = np.nan
+    numbers[5] = np.inf
+    state = fit_scalar(numbers)
+    assert repeated(numbers) is not None
+    whole = transform_scalar(state, numbers)
+    for start in range(0, 4_000, 500):
+        part = transform_scalar(state, numbers[start : start + 500])
+        for name in ("smooth_NF", "position_N", "discrete_NJ", "z_N", "missing_N"):
+            np.testing.assert_array_equal(
+                getattr(whole, name)[start : start + 500], getattr(part, name)
+            )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ANY, min_size=1, max_size=40))
+def test_repeats_rebuild_the_numbers(values: list[float]) -> None:
+    numbers = np.resize(np.array(values), 2_000)
+    found = repeated(numbers)
+    assert found is not None
+    distinct, codes = found
+    np.testing.assert_array_equal(distinct[codes], numbers)
+
+
+def test_numbers_that_hardly_recur_are_left_alone() -> None:
+    assert repeated(np.random.default_rng(0).normal(size=5_000)) is None
+    assert repeated(np.zeros(0)) is None
+    assert repeated(np.zeros(999)) is None
 
 
 def test_no_rows() -> None:
