@@ -17,7 +17,7 @@ def repeated(
     sample = numbers_N[:_SAMPLE]
     twice = len(sample) - len(np.unique(sample))
     # Among n draws from V equally frequent numbers, about n² / 2V come back.
-    if len(sample) < _SAMPLE or _SAMPLE**2 >= 2.0 * twice * _SHARE * len(numbers_N):
+    if len(sample) < _SAMPLE or 2.0 * twice * _SHARE * len(numbers_N) <= _SAMPLE**2:
         return None
     codes, values = pd.factorize(numbers_N)
     # A missing number has code -1, and with it the last place.

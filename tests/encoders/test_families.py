@@ -175,3 +175,16 @@ def test_booleans_are_all_learned(kinds_encoders: ColumnEncoders, kinds_batch: T
         encoder.learned_VD.add_(torch.randn(encoder.learned_VD.shape))
         after = encoder(kinds_batch)[:, 2]
     assert not torch.allclose(before, after)
+
+
+def test_the_turn_of_the_year_is_no_border(
+    kinds: pd.DataFrame, tokens_of: Encode, kinds_encoders: ColumnEncoders
+) -> None:
+    firsts = [f"2023-{month:02d}-01 12:00" for month in range(2, 13)]
+    moments = ["2023-12-31 12:00", "2024-01-01 12:00", *firsts]
+    batch = tokens_of(kinds.iloc[: len(moments)].assign(moment=moments))
+    assert kinds_encoders.timestamp is not None
+    with torch.no_grad():
+        tokens = kinds_encoders.timestamp(batch)[:, 0]
+    away = (tokens[1:] - tokens[0]).norm(dim=-1)
+    assert float(away[0]) < float(away[1:].min())

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import types
-
 import numpy as np
 import pandas as pd
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featrix_core.encoders.repeats import repeated
 from featrix_core.encoders.timestamp_codec import CYCLICAL, FEATURES, timestamp_features
-from featrix_core.encoders.timestamp_encoder import TimestampEncoder
 
 
 def _features(*moments: str, hours: float = 0.0) -> np.ndarray:
@@ -57,18 +53,6 @@ def test_any_second_gives_finite_features(seconds: list[float], hours: float) ->
     assert features.shape == (len(seconds), FEATURES)
     assert np.isfinite(features).all()
     assert np.abs(features[:, :CYCLICAL]).max(initial=0.0) <= 1.0 + 1e-6
-
-
-def test_the_turn_of_the_year_is_no_border_for_the_encoder_either() -> None:
-    firsts = [f"2023-{month:02d}-01 12:00" for month in range(2, 13)]
-    features = _features("2023-12-31 12:00", "2024-01-01 12:00", *firsts)
-    torch.manual_seed(1)
-    encoder = TimestampEncoder(1, 32)
-    batch = types.SimpleNamespace(time_NTF=torch.from_numpy(features).unsqueeze(1))
-    with torch.no_grad():
-        tokens = encoder(batch)[:, 0]
-    away = (tokens[1:] - tokens[0]).norm(dim=-1)
-    assert float(away[0]) < float(away[1:].min())
 
 
 def test_days_that_recur_have_the_features_of_single_ones() -> None:
