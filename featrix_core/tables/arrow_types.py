@@ -10,6 +10,7 @@ import base64
 import datetime
 import decimal
 import json
+import warnings
 from typing import Any
 
 import pyarrow as pa
@@ -70,7 +71,9 @@ def _plain(array: pa.Array) -> pa.Array:
         return _text_of_bytes(array)
     if pa.types.is_fixed_size_binary(kind):
         return _text_of_bytes(array.cast(pa.binary()))
-    cells = array.to_pylist(maps_as_pydicts="lossy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a key that a map holds twice, the last one counts
+        cells = array.to_pylist(maps_as_pydicts="lossy")
     return text_array([None if cell is None else json_text(_jsonable(cell)) for cell in cells])
 
 

@@ -37,6 +37,11 @@ class BadRows:
         self.count = 0
         self.listed: list[BadRow] = []
 
+    @property
+    def room(self) -> int:
+        """How many more rows are listed; further ones only count."""
+        return LISTED_ROWS - len(self.listed)
+
     def add(self, row: int, line: int, reason: str, raw: bytes) -> None:
         """Set one row aside."""
         self.count += 1

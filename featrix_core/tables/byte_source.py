@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from featrix_core.errors import FeatrixUserError
 
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
 MAX_RATIO = 250  # tables pack 3 to 60 times; beyond this a file is a bomb or one repeated row
 MAX_UNPACKED_BYTES = 256 * 1024**3
 _RATIO_FREE_BYTES = 64 * 1024**2  # small files may pack as well as they like
@@ -64,7 +64,7 @@ def packing(path: Path) -> Unpacked:
 
 
 def blocks(path: Path, on_bytes: OnBytes | None = None) -> Iterator[bytes]:
-    """The file's bytes, unpacked, in blocks of 8 MB (the last one is shorter).
+    """The file's bytes, unpacked, in blocks of 4 MB (the last one is shorter).
 
     A thread reads ahead by two blocks, so that unpacking and parsing share two cores.
 

@@ -14,6 +14,7 @@ from featrix_core.tables.schema import Notice
 DELIMITERS = ",;\t|"
 _SAMPLE_RECORDS = 200
 _SAMPLE_CELLS = 100_000
+_SAMPLE_LINES = 5_000  # bad and blank ones included
 _NUMBER = re.compile(r"[+-]?[$€£¥]?\d[\d,.' ]*(?:[eE][+-]?\d+)?\s?[%$€£¥]?|[+-]?\.\d+")
 _DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./](?:\d{2}|\d{4})(?: .*)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[\d.]*,\d+")
@@ -121,8 +122,11 @@ def _evenness(records: list[list[str]]) -> tuple[int, float]:
 def _sample(text: bytes, dialect: Dialect, whole: bool) -> list[list[str]]:
     """Up to 200 records (fewer of wide tables), those left out that cannot be read."""
     records: list[list[str]] = []
-    at = cells = 0
+    at = cells = tried = 0
     while at < len(text) and len(records) < _SAMPLE_RECORDS and cells < _SAMPLE_CELLS:
+        tried += 1
+        if tried > _SAMPLE_LINES:
+            break
         record = read_record(text, at, dialect)
         if record.reason:
             if not records:

@@ -12,17 +12,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featrix_core.tables.bad_rows import BadRows
-from featrix_core.tables.csv_fields import UNCLOSED, Dialect, read_record
+from featrix_core.tables.byte_source import BLOCK_BYTES
+from featrix_core.tables.csv_fields import UNCLOSED, Dialect, Record, read_record
+from featrix_core.tables.csv_specials import (
+    Bools,
+    Ints,
+    Specials,
+    count_lines,
+    first_line_end,
+    line_ends,
+)
 
 MAX_RECORD_BYTES = 32 * 1024 * 1024
 _TOO_LONG = "a line of more than 32 MB"
-_LF, _CR, _BACKSLASH = 10, 13, 92
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+_LF, _CR = 10, 13
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,9 @@ class _Found:
     fields_R: Ints
     reasons: dict[int, str]
     end: int  # what follows is not a whole record yet
+    is_open: bool = (
+        False  # what follows starts with a record whose quote does not close in this block
+    )
 
 
 class RecordScanner:
@@ -78,47 +86,80 @@ class RecordScanner:
 
     def scan(self, blocks: Iterator[bytes]) -> Iterator[Records]:
         """Good records, block by block."""
+        stream = _Pushback(blocks)
         carry, discard = b"", False
-        for block in blocks:
+        while (block := stream.next()) is not None:
             data = carry + block if carry else block
             if discard:
-                data = data[_first_line_end(data) :]
+                data = data[first_line_end(data) :]
                 discard = not data
             usable = _last_line_end(data)
             if not usable and len(data) > MAX_RECORD_BYTES:
                 self._bad.add(self._row, self._line, _TOO_LONG, data)
                 self._row, carry, discard = self._row + 1, b"", True
                 continue
-            records, end = self._records(data, usable, final=False)
-            carry = data[end:]
+            records, found = self._records(data, usable, final=False)
+            carry = data[found.end :]
             if len(records):
                 yield records
-            if len(carry) > 2 * MAX_RECORD_BYTES:  # nothing but escaped line ends
+            if found.is_open:
+                yield from self._open_record(carry, stream)
+                carry = b""
+            elif len(carry) > 2 * MAX_RECORD_BYTES:  # nothing but escaped line ends
                 self._bad.add(self._row, self._line, _TOO_LONG, carry)
                 self._row, carry, discard = self._row + 1, b"", True
         while carry:
             if not carry.endswith((b"\n", b"\r")):
                 carry += b"\n"
-            records, end = self._records(carry, len(carry), final=True)
-            carry = carry[end:]
+            records, found = self._records(carry, len(carry), final=True)
+            carry = carry[found.end :]
             if len(records):
                 yield records
 
-    def _records(self, data: bytes, usable: int, final: bool) -> tuple[Records, int]:
-        """Good records of `data`, whose lines end before `usable`, and where the rest begins."""
+    def _open_record(self, data: bytes, stream: _Pushback) -> Iterator[Records]:
+        """The record at the start of `data`, whose quote does not close there: it is read by itself."""
+        quote = self._dialect.quote.encode()
+        while True:
+            block = stream.next() if len(data) < MAX_RECORD_BYTES else None
+            final = block is None and len(data) < MAX_RECORD_BYTES
+            if final and not data.endswith((b"\n", b"\r")):
+                data += b"\n"
+            if block is not None:
+                data += block
+                if quote not in block and not block.startswith(b"\n"):
+                    continue
+            stop = min(len(data), MAX_RECORD_BYTES)
+            record = read_record(data, 0, self._dialect, stop)
+            if not final and (record.reason == UNCLOSED or record.end == stop):
+                if stop < MAX_RECORD_BYTES:
+                    continue
+                record = Record(0, reason=UNCLOSED)
+            break
+        end = record.end or first_line_end(data, self._dialect.escape)
+        reasons = {0: record.reason} if record.reason else {}
+        stream.push(data[end:])
+        one = np.zeros(1, np.int64)
+        found = _Found(one, one + end, one + len(record.fields), reasons, end)
+        records = self._judged(data[:end], found)
+        if len(records):
+            yield records
+
+    def _records(self, data: bytes, usable: int, final: bool) -> tuple[Records, _Found]:
+        """Good records of `data`, whose lines end before `usable`."""
         if not usable:
-            return Records(b"", np.zeros(0, np.int64), np.zeros(0, np.int64)), 0
+            none = np.zeros(0, np.int64)
+            return Records(b"", none, none), _Found(none, none, none, {}, 0)
         whole = data if usable == len(data) else data[:usable]
-        specials = _Specials(whole, self._dialect)
+        specials = Specials(whole, self._dialect)
         found = _by_parity(specials, final) or self._by_line(specials, data, final)
-        return self._judged(whole, found), found.end
+        return self._judged(whole, found), found
 
     # --- line by line -----------------------------------------------------------------------------
 
-    def _by_line(self, specials: _Specials, data: bytes, final: bool) -> _Found:
+    def _by_line(self, specials: Specials, data: bytes, final: bool) -> _Found:
         """Lines that are records by themselves at once; those with other quotes one by one."""
         last_S = np.flatnonzero(specials.line_S)
-        ends = specials.at_S[last_S] + 1
+        ends = specials.at_S[last_S].astype(np.int64) + 1
         if len(ends) == 0:  # only escaped line ends
             one = np.ones(int(final), np.int64)
             reason = {0: "a backslash before the last line end"} if final else {}
@@ -138,64 +179,56 @@ class RecordScanner:
         fields = np.bincount(line_S[specials.delimiter_S & ~inside_S], minlength=n_lines) + 1
         is_start = np.ones(n_lines, bool)
         reasons: dict[int, str] = {}
-        done, end = 0, int(ends[-1])
+        done, end, is_open = 0, int(ends[-1]), False
         for line in np.flatnonzero(doubtful).tolist():
             if line < done:
                 continue
             start = int(starts[line])
-            stop = min(len(data), start + MAX_RECORD_BYTES)
-            record = read_record(data, start, self._dialect, stop)
-            open_end = stop < len(data) or not final
-            unsure = record.reason == UNCLOSED or (record.end == stop and open_end)
-            if unsure and open_end and stop == len(data):
-                end, n_lines = start, line  # it may close in the next block
+            record = read_record(data, start, self._dialect)
+            if not final and (record.reason == UNCLOSED or record.end == len(data)):
+                end, n_lines, is_open = start, line, True  # it may close in the next block
                 break
-            if record.reason or unsure:
+            if record.reason or record.end - start > MAX_RECORD_BYTES:
                 reasons[line] = record.reason or UNCLOSED
                 continue
             fields[line] = len(record.fields)
-            done = int(np.searchsorted(ends, record.end)) + 1
+            one_line = record.end == ends[line]
+            done = line + 1 if one_line else int(np.searchsorted(ends, record.end)) + 1
             is_start[line + 1 : done] = False
+            end = max(end, record.end)  # its last line end may be an escaped one
         kept = np.flatnonzero(is_start[:n_lines])
         record_ends = np.append(starts[kept[1:]], end) if len(kept) else starts[:0]
         numbers = np.searchsorted(kept, list(reasons)).tolist()
         by_record = dict(zip(numbers, reasons.values(), strict=True))
-        return _Found(starts[kept], record_ends, fields[kept], by_record, end)
+        return _Found(starts[kept], record_ends, fields[kept], by_record, end, is_open)
 
     # --- judging ----------------------------------------------------------------------------------
 
     def _judged(self, data: bytes, found: _Found) -> Records:
         starts, ends, fields = found.starts_R, found.ends_R, found.fields_R
-        lengths = ends - starts
-        blank = (lengths <= 2) & (fields == 1) & _first_is_line_end(data, starts)
-        if self._width > 1:
-            for at in np.flatnonzero((fields == 1) & ~blank & (lengths < 256)).tolist():
-                blank[at] = not data[starts[at] : ends[at]].strip()
-        good = (fields == self._width) & ~blank
-        reasons = {r: _width_reason(int(fields[r]), self._width) for r in _where(~good & ~blank)}
-        reasons |= found.reasons
-        reasons |= _no_text(data[: found.end], starts)
-        for r in reasons:
-            good[r] = False
-        rows = np.cumsum(~blank)
+        blank = _blank(data, found, self._width)
+        reasons = found.reasons | _no_text(data[: found.end], starts)
+        good: Bools = (fields == self._width) & ~blank
+        good[list(reasons)] = False
+        bad = ~good & ~blank
+        rows: Ints = np.cumsum(~blank)
         if self._skip and rows[-1:].any():
             header = int(np.searchsorted(rows, 1))
-            good[header] = False
-            reasons.pop(header, None)
+            good[header] = bad[header] = False
             self._skip, rows = 0, rows - 1
-        newlines = None
-        for r in sorted(reasons):
-            if newlines is None:
-                newlines = _line_ends(np.frombuffer(data, np.uint8)[: found.end])
-            line = self._line + int(np.searchsorted(newlines, starts[r]))
+        listed = np.flatnonzero(bad)[: self._bad.room]
+        lines = self._line + np.searchsorted(_line_ends_where(listed, data, found), starts[listed])
+        for r, line in zip(listed.tolist(), lines.tolist(), strict=True):
+            reason = reasons.get(r) or f"{fields[r]} fields, {self._width} are expected"
             raw = data[starts[r] : ends[r]]
-            self._bad.add(self._row + int(rows[r]) - 1, line, reasons[r], raw)
+            self._bad.add(self._row + int(rows[r]) - 1, line, reason, raw)
+        self._bad.count += int(np.count_nonzero(bad)) - len(listed)
         self._row += int(rows[-1]) if len(rows) else 0
-        self._line += _count_lines(data, found.end)
+        self._line += count_lines(data, found.end)
         return Records(data, starts[good], ends[good])
 
 
-def _by_parity(specials: _Specials, final: bool) -> _Found | None:
+def _by_parity(specials: Specials, final: bool) -> _Found | None:
     """All records of a block in which every quote opens or closes a field; else None."""
     if specials.quoted:
         inside_S = np.bitwise_xor.accumulate(specials.quote_S)
@@ -207,64 +240,28 @@ def _by_parity(specials: _Specials, final: bool) -> _Found | None:
     else:
         last_S = np.flatnonzero(specials.line_S)
         fields = np.diff(last_S, prepend=-1)
-    ends = specials.at_S[last_S] + 1
+    ends = specials.at_S[last_S].astype(np.int64) + 1
     starts = np.append(0, ends[:-1])
     if len(ends) == 0 or (ends - starts).max() > MAX_RECORD_BYTES:
         return None
     return _Found(starts, ends, fields, {}, int(ends[-1]))
 
 
-class _Specials:
-    """Positions `at_S` of delimiters, quotes and line ends of a block that ends with a line end."""
+class _Pushback:
+    """Blocks of a stream, to which bytes can be given back."""
 
-    def __init__(self, data: bytes, dialect: Dialect) -> None:
-        self._all = np.frombuffer(data, np.uint8)
-        self._delimiter, self._quote = ord(dialect.delimiter), ord(dialect.quote)
-        self.quoted = dialect.quote.encode() in data
-        chosen = self._all == _LF
-        # A carriage return by itself ends a line, as it does for other readers.
-        if b"\r" in data:
-            chosen[_lone_returns(self._all)] = True
-        chosen |= self._all == self._delimiter
-        if self.quoted:
-            chosen |= self._all == self._quote
-        if dialect.escape:
-            chosen[_escaped(self._all)] = False
-        self.at_S = np.flatnonzero(chosen)
-        codes = self._all[self.at_S]
-        self.quote_S: Bools = codes == self._quote if self.quoted else np.zeros(len(codes), bool)
-        self.delimiter_S: Bools = codes == self._delimiter
-        self.line_S: Bools = ~(self.delimiter_S | self.quote_S)
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._given: list[bytes] = []
 
-    def cut(self, n: int) -> None:
-        """Forget all but the first `n`."""
-        self.at_S = self.at_S[:n]
-        self.quote_S, self.line_S = self.quote_S[:n], self.line_S[:n]
-        self.delimiter_S = self.delimiter_S[:n]
+    def next(self) -> bytes | None:
+        """The next block; None at the end."""
+        return self._given.pop() if self._given else next(self._blocks, None)
 
-    def misplaced(self, inside_S: Bools) -> Ints:
-        """Quotes that open or close where no field begins or ends, given what is inside of quotes."""
-        if not self.quoted or len(self.at_S) == 0:
-            return np.zeros(0, np.int64)
-        # A field begins behind, and ends before, another special character (or the text's own ends).
-        next_to = np.zeros(len(self.at_S) + 1, bool)
-        next_to[0] = self.at_S[0] == 0
-        next_to[1:-1] = self.at_S[1:] - self.at_S[:-1] == 1
-        opening = np.flatnonzero(self.quote_S & inside_S & ~next_to[:-1])
-        closing = np.flatnonzero(self.quote_S & ~(inside_S | next_to[1:]))
-        closing = closing[self._all[self.at_S[closing] + 1] != _CR]  # a line end is always last
-        return np.concatenate([opening, closing])
-
-
-def _escaped(characters: NDArray[np.uint8]) -> Ints:
-    """Positions whose character a backslash takes the meaning of."""
-    slashes = np.flatnonzero(characters == _BACKSLASH)
-    if len(slashes) == 0:
-        return slashes
-    run_start = np.append(True, np.diff(slashes) != 1)
-    first = slashes[np.flatnonzero(run_start)][np.cumsum(run_start) - 1]
-    active: Ints = slashes[(slashes - first) % 2 == 0] + 1
-    return active[active < len(characters)]
+    def push(self, data: bytes) -> None:
+        """Bytes that come next, in blocks of the usual size."""
+        pieces = [data[at : at + BLOCK_BYTES] for at in range(0, len(data), BLOCK_BYTES)]
+        self._given.extend(reversed(pieces))
 
 
 def _last_line_end(data: bytes) -> int:
@@ -273,38 +270,21 @@ def _last_line_end(data: bytes) -> int:
     return max(end, data.rfind(b"\r", end, len(data) - 1) + 1)
 
 
-def _lone_returns(characters: NDArray[np.uint8]) -> Ints:
-    returns = np.flatnonzero(characters == _CR)
-    following = characters[np.minimum(returns + 1, len(characters) - 1)]
-    lone: Ints = returns[following != _LF]
-    return lone
+def _line_ends_where(listed: Ints, data: bytes, found: _Found) -> Ints:
+    """The block's line ends, where any record is listed; they are not looked for in vain."""
+    return line_ends(np.frombuffer(data, np.uint8)[: found.end]) if len(listed) else listed
 
 
-def _line_ends(characters: NDArray[np.uint8]) -> Ints:
-    ends = characters == _LF
-    ends[_lone_returns(characters)] = True
-    return np.flatnonzero(ends)
-
-
-def _count_lines(data: bytes, end: int) -> int:
-    characters = np.frombuffer(data, np.uint8)[:end]
-    lone = len(_lone_returns(characters)) if b"\r" in data else 0
-    return int(np.count_nonzero(characters == _LF)) + lone
-
-
-def _first_is_line_end(data: bytes, starts_R: Ints) -> Bools:
-    first = np.frombuffer(data, np.uint8)[starts_R]
-    result: Bools = (first == _LF) | (first == _CR)
-    return result
-
-
-def _width_reason(fields: int, width: int) -> str:
-    return f"{fields} fields, {width} are expected"
-
-
-def _where(mask: Bools) -> list[int]:
-    found: list[int] = np.flatnonzero(mask).tolist()
-    return found
+def _blank(data: bytes, found: _Found, width: int) -> Bools:
+    """Records without any text; in tables of one column, blanks are text."""
+    starts, ends = found.starts_R, found.ends_R
+    first = np.frombuffer(data, np.uint8)[starts]
+    blank: Bools = (found.fields_R == 1) & ((first == _LF) | (first == _CR))
+    if width > 1:
+        spaces = (found.fields_R == 1) & ((first == ord(" ")) | (first == ord("\t")))
+        for at in np.flatnonzero(spaces).tolist():
+            blank[at] = not data[starts[at] : min(ends[at], starts[at] + 256)].strip()
+    return blank
 
 
 def _no_text(data: bytes, starts_R: Ints) -> dict[int, str]:
@@ -332,8 +312,3 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _first_line_end(data: bytes) -> int:
-    found = data.find(b"\n")
-    return found + 1 if found >= 0 else len(data)

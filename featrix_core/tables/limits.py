@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from featrix_core.errors import FeatrixUserError
 
-MAX_COLUMNS = 10_000
+MAX_COLUMNS = 2_000
+"""Every column is a token, and the work of judging one is the same for short tables as for long ones."""
 MAX_ROWS = 1_000_000
 """Rows that a data set for training holds at most, unless its settings say otherwise."""
 
