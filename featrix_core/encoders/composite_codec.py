@@ -116,21 +116,31 @@ def composite_cells(
 
 
 def summaries(
-    states: Sequence[CompositeState], cells: CompositeCells, text_UE: NDArray[np.float32]
+    columns: Sequence[ColumnSchema],
+    states: Sequence[CompositeState],
+    typed: Mapping[str, TypedColumn],
+    cells: CompositeCells,
+    text_UE: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Summaries (N, Y, Z) of resolved cells; zeros where missing. In chunks of rows, for memory."""
-    n_rows, n_columns = cells.missing_NY.shape
-    result = np.zeros((n_rows, n_columns, SUMMARY), np.float32)
-    for y, state in enumerate(states):
-        for start in range(0, n_rows, 4096):
-            part = slice(start, start + 4096)
+    """Summaries (N, Y, Z) of resolved cells, zeros where missing; computed once per distinct text."""
+    result = np.zeros((*cells.missing_NY.shape, SUMMARY), np.float32)
+    for y, (column, state) in enumerate(zip(columns, states, strict=True)):
+        codes_N = typed[column.name].codes_N
+        assert codes_N is not None
+        present = np.flatnonzero(codes_N >= 0)
+        _, first, place = np.unique(codes_N[present], return_index=True, return_inverse=True)
+        first_V = present[first]
+        found = np.zeros((len(first_V), SUMMARY), np.float32)
+        # In chunks, for memory.
+        for start in range(0, len(first_V), 4096):
+            rows = first_V[start : start + 4096]
             one = Parts(
                 pieces_VP=(),
-                categories_VQ=cells.class_NYQ[part, y],
-                figures_VG=cells.figure_NYG[part, y],
-                fits_V=~cells.missing_NY[part, y],
+                categories_VQ=cells.class_NYQ[rows, y],
+                figures_VG=cells.figure_NYG[rows, y],
+                fits_V=~cells.missing_NY[rows, y],
             )
-            wide = _wide(one, text_UE[cells.piece_NYI[part, y]])
-            result[part, y] = np.clip((wide - state.mean_D) @ state.basis_DZ, -8, 8)
-        result[cells.missing_NY[:, y], y] = 0.0
+            wide = _wide(one, text_UE[cells.piece_NYI[rows, y]])
+            found[start : start + 4096] = np.clip((wide - state.mean_D) @ state.basis_DZ, -8, 8)
+        result[present, y] = found[place]
     return result

@@ -16,10 +16,13 @@ def main_directions(
     mean = vectors_ND.mean(axis=0)
     basis = np.zeros((vectors_ND.shape[1], kept))
     size = np.zeros(kept)
-    _, values, right = np.linalg.svd(vectors_ND - mean, full_matrices=False)
+    centred = vectors_ND - mean
+    # Coordinates that never vary, such as those of absent pieces, would only cost time.
+    varied = np.flatnonzero((vectors_ND != vectors_ND[:1]).any(axis=0))
+    _, values, right = np.linalg.svd(centred[:, varied], full_matrices=False)
     found = min(kept, len(right))
     # A direction's sign is arbitrary in an SVD: fix it, so that the same words give the same numbers.
     peak = right[np.arange(found), np.abs(right[:found]).argmax(axis=1)]
-    basis[:, :found] = (right[:found] * np.where(peak < 0, -1.0, 1.0)[:, None]).T
+    basis[varied, :found] = (right[:found] * np.where(peak < 0, -1.0, 1.0)[:, None]).T
     size[:found] = values[:found] / np.sqrt(len(vectors_ND))
     return mean, basis, size

@@ -141,7 +141,11 @@ class Tokenizer:
         text_UE = sentences.vectors(embedder)
         composites = [self.states[column.name] for column in columns]
         summary = composite_codec.summaries(
-            [state for state in composites if isinstance(state, CompositeState)], cells, text_UE
+            columns,
+            [state for state in composites if isinstance(state, CompositeState)],
+            typed,
+            cells,
+            text_UE,
         )
         return TokenBatch(
             **self._scalars(typed, n_rows),
