@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -103,6 +104,8 @@ class _Parser:
         if not self._size:
             return
         data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        if data.startswith(codecs.BOM_UTF8):  # one at the start is skipped; this one is text
+            data = codecs.BOM_UTF8 + data
         dialect = self._dialect
         rows = pa_csv.read_csv(
             pa.BufferReader(data),

@@ -121,6 +121,7 @@ DIALECTS: dict[str, tuple[str, list[list[str]]]] = {
     "old Mac": ("a,b\rx,1\ry,2\r", [["x", "y"], ["1", "2"]]),
     "blank lines": ("\n\na,b\n\nx,1\n  \ny,2\n\n", [["x", "y"], ["1", "2"]]),
     "no final line end": ("a,b\nx,1\ny,2", [["x", "y"], ["1", "2"]]),
+    "marks inside": ("a,b\n\ufeffx,1\ny,2\n", [["\ufeffx", "y"], ["1", "2"]]),
     "one column": ("a\nx\n\ny\n", [["x", "y"]]),
 }  # fmt: skip
 
