@@ -61,6 +61,7 @@ def fit(
     from featrix_core.steps.fitting import fit as fit_steps
     from featrix_core.strings.embedder import get_default_embedder
     from featrix_core.summary import comparison_table, seconds_table
+    from featrix_core.tables.schema import Notice
 
     settings = StepConfig.from_settings(read_settings(config)) if config else None
     screen = console()
@@ -75,6 +76,7 @@ def fit(
             on_step=progress.start,
             on_bytes=progress.reading,
         )
+    _say_notices(screen, map(Notice.model_validate, metrics["notices"]))
     screen.print(seconds_table(metrics["seconds"]))
     screen.print(comparison_table(target, metrics, metrics["baselines"]))
     for part in ("report.html", "predictor", "space", "metrics.json"):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch comes with the first step that needs it, so that refu
     from featrix_core.embedding_space import OnProgress
     from featrix_core.storage.fetch import OnBytes
 
-METRICS = "metrics.json"
+METRICS, BAD_ROWS = "metrics.json", "bad_rows.jsonl"
 
 
 def fit(
@@ -34,6 +34,8 @@ def fit(
     on_bytes: OnBytes | None = None,
 ) -> dict[str, Any]:
     """Write `space/`, `predictor/`, `metrics.json` and `report.html` under `out`; all of them or none.
+
+    Rows that could not be read stand in `bad_rows.jsonl` beside them.
 
     Args:
         on_step: called with a step's name when it starts; hands back who is told of its progress.
@@ -98,11 +100,15 @@ def fit(
             "holdout_rows": evaluation["holdout_rows"],
             "baselines": evaluation["baselines"],
             "seconds": seconds,
+            "notices": read_json(dataset / "ingest.json")["notices"],
         }
         write_json(work / METRICS, metrics)
         out.mkdir(exist_ok=True)
         for part in ("space", "predictor", METRICS, "report.html"):
             _replace(work / part, out / part)
+        (out / BAD_ROWS).unlink(missing_ok=True)  # of an earlier fit
+        if (dataset / BAD_ROWS).is_file():
+            _replace(dataset / BAD_ROWS, out / BAD_ROWS)
     return metrics
 
 

@@ -13,6 +13,7 @@ import pytest
 
 Write = Callable[[Path, pd.DataFrame], Path]
 Refused = Callable[..., str]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def _text(name: str, change: Callable[[list[str]], list[str]]) -> Write:
@@ -52,9 +53,9 @@ def _empty(folder: Path, rows: pd.DataFrame) -> Path:
     return folder / "empty.csv"
 
 
-def _spreadsheet(folder: Path, rows: pd.DataFrame) -> Path:
-    (folder / "data.xlsx").write_bytes(b"PK\x03\x04")
-    return folder / "data.xlsx"
+def _unknown(folder: Path, rows: pd.DataFrame) -> Path:
+    (folder / "data.foo").write_text("a,b\n1,2\n", encoding="utf-8")
+    return folder / "data.foo"
 
 
 def _latin1(folder: Path, rows: pd.DataFrame) -> Path:
@@ -91,27 +92,18 @@ TABLES: dict[str, tuple[Write, tuple[str, ...]]] = {
     "missing file": (_missing, ("nowhere.csv", "does not exist", "Check the path")),
     "folder": (_folder, ("tables", "is a directory", "Name a CSV or Parquet file")),
     "empty file": (_empty, ("empty.csv", "is empty", "header")),
-    "unknown ending": (_spreadsheet, ("data.xlsx", ".xlsx", ".csv", ".parquet")),
+    "unknown ending": (_unknown, ("data.foo", ".foo", ".csv", ".parquet", ".jsonl")),
     "header only": (
         _text("head.csv", lambda t: t[:1]),
         ("head.csv", "no rows", "at least one row"),
     ),
     "ragged": (
-        _text("ragged.csv", lambda t: [*t[:4], t[4] + ",1", *t[5:]]),
-        ("ragged.csv", "line 5", "8 fields", "Mend that line"),
+        _text("ragged.csv", lambda t: [t[0], *(line + ",1" for line in t[1:25]), *t[25:]]),
+        ("ragged.csv", "line 2", "8 fields"),
     ),
-    "open quote": (
-        _text("quote.csv", lambda t: [*t[:4], '"' + t[4], *t[5:]]),
-        ("quote.csv", "line 5", "quotes"),
-    ),
-    "encoding": (_latin1, ("latin1.csv", "not UTF-8", "line 2", "iconv")),
     "duplicate names": (
         _text("twice.csv", lambda t: [t[0].replace("age", "duration"), *t[1:]]),
         ("twice.csv", "duplicate column names", "'duration'", "Rename"),
-    ),
-    "nameless column": (
-        _text("nameless.csv", lambda t: [t[0].replace("age", ""), *t[1:]]),
-        ("nameless.csv", "without a name", "position 6", "Name every column"),
     ),
     "truncated Parquet": (
         _parquet(lambda data: data[: len(data) // 2]),
@@ -158,6 +150,36 @@ def test_fit_refuses_the_table(
     # The folders above the output do not exist: they must not be left behind either.
     out = tmp_path / "deep" / "out"
     said = refused("fit", "--data", data, "--target", "class", "--out", out, cwd=tmp_path)
+    for word in words:
+        assert word in said
+
+
+MENDED: dict[str, tuple[Write, tuple[str, ...]]] = {
+    "ragged": (
+        _text("ragged.csv", lambda t: [*t[:4], t[4] + ",1", *t[5:]]),
+        ("1 of 40 rows", "line 5", "8 fields"),
+    ),
+    "open quote": (
+        _text("quote.csv", lambda t: [*t[:4], '"' + t[4], *t[5:]]),
+        ("1 of 40 rows", "line 5", "quote"),
+    ),
+    "encoding": (_latin1, ("cp1252",)),
+    "nameless column": (
+        _text("nameless.csv", lambda t: [t[0].replace("age", ""), *t[1:]]),
+        ("column_6",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_a_table_with_faults_is_read_and_the_faults_are_told(
+    case: str, tmp_path: Path, credit_rows: pd.DataFrame, run: Run
+) -> None:
+    write, words = MENDED[case]
+    data = write(tmp_path, credit_rows)
+    result = run("inspect", "--data", data, cwd=tmp_path)
+    assert result.returncode == 0
+    said = " ".join((result.stdout + result.stderr).split())
     for word in words:
         assert word in said
 

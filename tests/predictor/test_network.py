@@ -73,7 +73,7 @@ def test_a_missing_number_is_no_number(
 ) -> None:
     """A missing number is told apart from the number that stands in for it."""
     rows = trips.iloc[[0, 0]].copy()
-    rows["dep_delay"] = [trip_space.tokenizer.scalars["dep_delay"].parameters[0], None]
+    rows["dep_delay"] = [trip_space.tokenizer.states["dep_delay"].parameters[0], None]
     batch = _tokens(trip_space, rows)
     row, context = trip_space.model.encode_rows(batch)
     with torch.no_grad():

@@ -271,7 +271,8 @@ def test_numeric_target_is_compared_by_quartile(tmp_path: Path) -> None:
 def test_joined_rows_keep_their_order_and_count() -> None:
     joined = join_tables(load_join_spec(EXAMPLES / "flights_join.json"))
     flights = pq.read_table(FLIGHTS / "flights.parquet")
-    assert joined.select(flights.column_names).equals(flights.replace_schema_metadata(None))
+    # Tables have one type of text, whatever the file calls it.
+    assert joined.select(flights.column_names).to_pandas().equals(flights.to_pandas())
     expected = table("flights").merge(table("planes"), on="tailnum", how="left")
     np.testing.assert_array_equal(joined["seats"].to_pandas(), expected.seats)
     names = dict(zip(table("airports").faa, table("airports").name, strict=True))
