@@ -67,5 +67,10 @@ bench-tables: setup ## column types and the column filter on labelled real table
 	@$(BIN)/python -m benchmarks.tables --data-dir "$(DATA_DIR)"
 	@$(BIN)/python -m benchmarks.table_report
 
+.PHONY: bench-encoders
+bench-encoders: setup ## codec throughput, step time over columns, what each encoder adds (hours; goes on where it stopped)
+	@$(BIN)/python -m benchmarks.encoders --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.encoder_value --data-dir "$(DATA_DIR)"
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

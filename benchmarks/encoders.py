@@ -84,12 +84,19 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     summary = result.get("summary", {"steps": []})
     counts = [str(count) for count in encoder_steps.COUNTS]
-    table = Printed("columns", "part", "threads", *counts, "10 → 100", title="milliseconds a step")
+    table = Printed("columns", "part", "threads", *counts, "10 → 100", "100 apart")
+    table.title = "milliseconds a step, by number of columns"
     for row in summary["steps"]:
         times = {str(count): f"{ms:.1f}" for count, ms in row["ms"].items()}
         growth = f"{row['growth_10_to_100']:.1f}×"
         part, threads = row["part"], str(row["threads"])
-        table.add_row(row["kind"], part, threads, *(times[count] for count in counts), growth)
+        apart = row["hundred_apart_ms"]
+        shown = [
+            *(times[count] for count in counts),
+            growth,
+            "" if apart is None else f"{apart:.1f}",
+        ]
+        table.add_row(row["kind"], part, threads, *shown)
     console.print(table)
 
 
