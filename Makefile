@@ -72,5 +72,9 @@ bench-encoders: setup ## codec throughput, step time over columns, what each enc
 	@$(BIN)/python -m benchmarks.encoders --data-dir "$(DATA_DIR)"
 	@$(BIN)/python -m benchmarks.encoder_value --data-dir "$(DATA_DIR)"
 
+.PHONY: bench-reading
+bench-reading: setup ## a CSV of 2 GB to schema and tensors, beside DuckDB's scan of it
+	@$(BIN)/python -m benchmarks.reading --data-dir "$(DATA_DIR)"
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -20,7 +20,6 @@ from featrix_core.tables.csv_specials import (
     Bools,
     Ints,
     Specials,
-    count_lines,
     first_line_end,
     line_ends,
 )
@@ -64,9 +63,8 @@ class _Found:
     fields_R: Ints
     reasons: dict[int, str]
     end: int  # what follows is not a whole record yet
-    is_open: bool = (
-        False  # what follows starts with a record whose quote does not close in this block
-    )
+    n_lines: int | None = None  # where it is known already
+    is_open: bool = False  # what follows starts with a record whose quote is still open
 
 
 class RecordScanner:
@@ -150,8 +148,10 @@ class RecordScanner:
             none = np.zeros(0, np.int64)
             return Records(b"", none, none), _Found(none, none, none, {}, 0)
         whole = data if usable == len(data) else data[:usable]
-        specials = Specials(whole, self._dialect)
-        found = _by_parity(specials, final) or self._by_line(specials, data, final)
+        found = _without_quotes(whole, self._dialect)
+        if found is None:
+            specials = Specials(whole, self._dialect)
+            found = _by_parity(specials, final) or self._by_line(specials, data, final)
         return self._judged(whole, found), found
 
     # --- line by line -----------------------------------------------------------------------------
@@ -200,14 +200,14 @@ class RecordScanner:
         record_ends = np.append(starts[kept[1:]], end) if len(kept) else starts[:0]
         numbers = np.searchsorted(kept, list(reasons)).tolist()
         by_record = dict(zip(numbers, reasons.values(), strict=True))
-        return _Found(starts[kept], record_ends, fields[kept], by_record, end, is_open)
+        return _Found(starts[kept], record_ends, fields[kept], by_record, end, is_open=is_open)
 
     # --- judging ----------------------------------------------------------------------------------
 
     def _judged(self, data: bytes, found: _Found) -> Records:
         starts, ends, fields = found.starts_R, found.ends_R, found.fields_R
         blank = _blank(data, found, self._width)
-        reasons = found.reasons | _no_text(data[: found.end], starts)
+        reasons = found.reasons | _no_text(data, found.end, starts)
         good: Bools = (fields == self._width) & ~blank
         good[list(reasons)] = False
         bad = ~good & ~blank
@@ -224,8 +224,21 @@ class RecordScanner:
             self._bad.add(self._row + int(rows[r]) - 1, line, reason, raw)
         self._bad.count += int(np.count_nonzero(bad)) - len(listed)
         self._row += int(rows[-1]) if len(rows) else 0
-        self._line += count_lines(data, found.end)
+        self._line += len(line_ends(data, found.end)) if found.n_lines is None else found.n_lines
         return Records(data, starts[good], ends[good])
+
+
+def _without_quotes(data: bytes, dialect: Dialect) -> _Found | None:
+    """All records of a block in which every line is one; None where there are quotes."""
+    if dialect.quote.encode() in data or (dialect.escape and b"\\" in data):
+        return None
+    delimiters = np.flatnonzero(np.frombuffer(data, np.uint8) == ord(dialect.delimiter))
+    ends = line_ends(data) + 1
+    fields = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
+    starts = np.append(0, ends[:-1])
+    if (ends - starts).max() > MAX_RECORD_BYTES:
+        return None
+    return _Found(starts, ends, fields, {}, int(ends[-1]), n_lines=len(ends))
 
 
 def _by_parity(specials: Specials, final: bool) -> _Found | None:
@@ -272,7 +285,7 @@ def _last_line_end(data: bytes) -> int:
 
 def _line_ends_where(listed: Ints, data: bytes, found: _Found) -> Ints:
     """The block's line ends, where any record is listed; they are not looked for in vain."""
-    return line_ends(np.frombuffer(data, np.uint8)[: found.end]) if len(listed) else listed
+    return line_ends(data, found.end) if len(listed) else listed
 
 
 def _blank(data: bytes, found: _Found, width: int) -> Bools:
@@ -287,9 +300,12 @@ def _blank(data: bytes, found: _Found, width: int) -> Bools:
     return blank
 
 
-def _no_text(data: bytes, starts_R: Ints) -> dict[int, str]:
-    """Records with NUL characters or bytes that are no UTF-8, with the reason."""
+def _no_text(data: bytes, end: int, starts_R: Ints) -> dict[int, str]:
+    """Records before `end` with NUL characters or bytes that are no UTF-8, with the reason."""
     reasons: dict[int, str] = {}
+    if b"\0" not in data and data.isascii():
+        return reasons
+    data = data[:end]
     at = data.find(b"\0")
     while at >= 0:
         record = int(np.searchsorted(starts_R, at, side="right")) - 1

@@ -80,18 +80,13 @@ def _lone_returns(characters: NDArray[np.uint8]) -> Ints:
     return lone
 
 
-def line_ends(characters: NDArray[np.uint8]) -> Ints:
-    """Positions of line feeds, and of carriage returns that stand alone."""
-    ends = characters == _LF
-    ends[_lone_returns(characters)] = True
-    return np.flatnonzero(ends)
-
-
-def count_lines(data: bytes, end: int) -> int:
-    """How many lines end in the first `end` bytes."""
+def line_ends(data: bytes, end: int | None = None) -> Ints:
+    """Positions of line feeds, and of carriage returns that stand alone, in the first `end` bytes."""
     characters = np.frombuffer(data, np.uint8)[:end]
-    lone = len(_lone_returns(characters)) if b"\r" in data else 0
-    return int(np.count_nonzero(characters == _LF)) + lone
+    ends = characters == _LF
+    if b"\r" in data:
+        ends[_lone_returns(characters)] = True
+    return np.flatnonzero(ends)
 
 
 def first_line_end(data: bytes, escape: bool = False) -> int:
