@@ -302,7 +302,7 @@ class EmbeddingSpace:
         Raises:
             FeatrixUserError: the data holds no column that the space does not know already.
         """
-        table = as_table(enriched_train_df)
+        table = usable_rows(as_table(enriched_train_df))
         known = set(existing_es.schema.names)
         never = {d.name for d in existing_es.schema.dropped}
         detected = build_schema(table, exclude=sorted(never & set(table.names)))
@@ -313,8 +313,13 @@ class EmbeddingSpace:
                 remedy="Apply the features to the data first (FeatureEngineer.fit_transform)",
             )
         old = existing_es.tokenizer
+        names = {column.name for column in added}
+        noticed = tuple(notice for notice in detected.notices if notice.column in names)
         schema = existing_es.schema.model_copy(
-            update={"columns": existing_es.schema.columns + added}
+            update={
+                "columns": existing_es.schema.columns + added,
+                "notices": existing_es.schema.notices + noticed,
+            }
         )
         space = cls.__new__(cls)
         space.name = name or f"{existing_es.name}_extended"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featrix_core.encoders.directions import main_directions
-from featrix_core.encoders.sentences import WIDTH, SentenceTable
+from featrix_core.encoders.sentences import WIDTH, SentenceTable, evenly
 from featrix_core.strings.embedder import TextEmbedder
 from featrix_core.tables.parts import DEFAULT_REGION, PART_SPECS, Parts, split_parts
 from featrix_core.tables.schema import ColumnSchema
@@ -77,7 +77,7 @@ def fit_composite(
     column: ColumnSchema, texts: Sequence[str], embedder: TextEmbedder
 ) -> CompositeState:
     """Learn the summary of a column from a sample of its distinct texts."""
-    chosen = list(texts[:: max(1, len(texts) // _SAMPLE)])[:_SAMPLE]
+    chosen = evenly(texts, _SAMPLE)
     size = PIECES * WIDTH + CATEGORIES * VOCABULARY + FIGURES
     if not chosen:
         return CompositeState(np.zeros(size, np.float32), np.zeros((size, SUMMARY), np.float32))

@@ -19,6 +19,8 @@ def main_directions(
     centred = vectors_ND - mean
     # Coordinates that never vary, such as those of absent pieces, would only cost time.
     varied = np.flatnonzero((vectors_ND != vectors_ND[:1]).any(axis=0))
+    if not len(varied):
+        return mean, basis, size  # one value only
     _, values, right = np.linalg.svd(centred[:, varied], full_matrices=False)
     found = min(kept, len(right))
     # A direction's sign is arbitrary in an SVD: fix it, so that the same words give the same numbers.

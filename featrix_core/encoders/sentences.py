@@ -50,14 +50,23 @@ class SentenceTable:
 
     def vectors(self, embedder: TextEmbedder | None) -> NDArray[np.float32]:
         """The table (U, E)."""
-        table = np.zeros((1 + len(self._places), WIDTH), np.float32)
+        end = 1 + len(self._places)
+        table = np.zeros((end + sum(len(codes_UL) for codes_UL in self._means), WIDTH), np.float32)
         if self._places:
-            table[1:] = (embedder or get_default_embedder()).embed(list(self._places))
-        blocks = [table]
+            table[1:end] = (embedder or get_default_embedder()).embed(list(self._places))
         for codes_UL in self._means:
             # A chunk of rows at a time: the gathered vectors of all would be L times the table.
             for start in range(0, len(codes_UL), 1024):
                 total = table[codes_UL[start : start + 1024]].sum(axis=1)
                 length = np.linalg.norm(total, axis=1, keepdims=True)
-                blocks.append((total / np.maximum(length, 1e-9)).astype(np.float32))
-        return np.concatenate(blocks)
+                table[end : end + len(total)] = total / np.maximum(length, 1e-9)
+                end += len(total)
+        return table
+
+
+def evenly(texts: Sequence[str], most: int) -> list[str]:
+    """At most `most` of the texts, at even distances: distinct texts come sorted, so that the first ones
+    would be those that begin alike."""
+    if len(texts) <= most:
+        return list(texts)
+    return [texts[k] for k in np.linspace(0, len(texts) - 1, most).round().astype(int).tolist()]

@@ -85,11 +85,14 @@ class SetTables:
     """The flat vocabulary: sentence vectors, ordinal places, and how little a category's name says.
 
     Rows for missing and unknown are zero, and so are those of columns without sentence vectors or order.
+    `unknown_C`: row of every column's unknown value; `worded_C`: the column has sentence vectors.
     """
 
     semantic_VP: NDArray[np.float32]
     waves_VO: NDArray[np.float32]
     opacity_V: NDArray[np.float32]
+    unknown_C: NDArray[np.int64]
+    worded_C: NDArray[np.bool_]
 
 
 def flat_tables(columns: Sequence[ColumnSchema], states: Mapping[str, SetState]) -> SetTables:
@@ -97,6 +100,8 @@ def flat_tables(columns: Sequence[ColumnSchema], states: Mapping[str, SetState])
     semantic = [np.zeros((0, REDUCED), np.float32)]
     waves = [np.zeros((0, WAVES), np.float32)]
     opaque: list[float] = []
+    unknown: list[int] = []
+    worded: list[bool] = []
     for column in columns:
         state = states[column.name]
         semantic += [np.zeros((2, REDUCED), np.float32), state.semantic_VP]
@@ -104,9 +109,15 @@ def flat_tables(columns: Sequence[ColumnSchema], states: Mapping[str, SetState])
         if column.levels:
             own[2:] = ordinal_waves(column.levels)
         waves.append(own)
+        unknown.append(len(opaque) + UNKNOWN)
+        worded.append(bool(state.basis_EP.any()))
         opaque += [0.0, 0.0, *(opacity(text) for text in column.categories)]
     return SetTables(
-        np.concatenate(semantic), np.concatenate(waves), np.array(opaque, dtype=np.float32)
+        np.concatenate(semantic),
+        np.concatenate(waves),
+        np.array(opaque, dtype=np.float32),
+        np.array(unknown, dtype=np.int64),
+        np.array(worded, dtype=np.bool_),
     )
 
 

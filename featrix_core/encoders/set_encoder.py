@@ -57,7 +57,7 @@ class SetEncoder(nn.Module):
     """`share · learned + (1 − share) · semantic`; an unseen category takes the semantic path alone.
 
     Ordinal categories add a smooth positional pattern of their place to the learned path. Columns without
-    sentence vectors (booleans) are all learned.
+    sentence vectors (booleans) are all learned; an unknown value of theirs has no pattern of its own.
 
     Shape: TokenBatch → (B, C, D).
     """
@@ -65,6 +65,9 @@ class SetEncoder(nn.Module):
     def __init__(self, columns: int, tables: SetTables, width: int) -> None:
         super().__init__()
         self.learned_VD = nn.Parameter(torch.randn(len(tables.semantic_VP), width) * 0.5)
+        with torch.no_grad():  # no training row is unknown, so nothing would ever be learned here
+            self.learned_VD[torch.from_numpy(tables.unknown_C)] = 0.0
+        self.register_buffer("worded_C", torch.from_numpy(tables.worded_C), persistent=False)
         self.register_buffer("semantic_VP", torch.from_numpy(tables.semantic_VP))
         self.register_buffer("waves_VO", torch.from_numpy(tables.waves_VO))
         self.register_buffer("opacity_V", torch.from_numpy(tables.opacity_V))
@@ -77,6 +80,7 @@ class SetEncoder(nn.Module):
         # Per column, because the columns of a finished space keep theirs when it is extended.
         self.register_buffer("floor_C", torch.full((columns,), FLOOR_END))
         self.register_buffer("settled_C", torch.zeros(columns, dtype=torch.bool))
+        self.worded_C: Tensor
         self.semantic_VP: Tensor
         self.waves_VO: Tensor
         self.opacity_V: Tensor
@@ -95,6 +99,7 @@ class SetEncoder(nn.Module):
         leaning = OPAQUE_LOGIT * self.opacity_V[known].unsqueeze(-1)
         share = torch.sigmoid(self.gate(torch.cat([learned, semantic], dim=-1)) + leaning)
         share = torch.minimum(share, 1.0 - self.floor_C.unsqueeze(-1))
+        share = share.masked_fill(~self.worded_C.unsqueeze(-1), 1.0)
         return learned, semantic, share.masked_fill(unseen_KC1, 0.0)
 
     def forward(self, batch: TokenBatch) -> Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featrix_core.encoders.sentences import SentenceTable
+from featrix_core.encoders.sentences import SentenceTable, evenly
 from featrix_core.tables.schema import ColumnSchema, ColumnType
 from featrix_core.tables.table import TypedColumn
 
@@ -39,8 +39,7 @@ class TextState:
 
 def fit_text(texts: Sequence[str]) -> TextState:
     """Look at a sample of a column's distinct texts."""
-    sample = texts[:: max(1, len(texts) // _SAMPLE)][:_SAMPLE]
-    return TextState(np.array([randomness(sample)], np.float32))
+    return TextState(np.array([randomness(evenly(texts, _SAMPLE))], np.float32))
 
 
 def randomness(texts: Sequence[str]) -> float:

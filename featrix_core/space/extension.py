@@ -117,6 +117,8 @@ def only_new_columns(model: SpaceModel, fresh: dict[str, Tensor]) -> Iterator[No
     try:
         yield
     finally:
+        # What the new columns have found by themselves is not thrown open again by the joint phase.
+        model.encoders.settle()
         for hook in hooks:
             hook.remove()
         model.requires_grad_(True)

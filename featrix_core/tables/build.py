@@ -21,6 +21,7 @@ from featrix_core.tables.notices import (
     unparsed_notice,
 )
 from featrix_core.tables.ordinal import levels_of
+from featrix_core.tables.parts import guess_phone_region
 from featrix_core.tables.schema import (
     CATEGORICAL,
     ColumnSchema,
@@ -231,6 +232,7 @@ def _fit_column(
         delimiter=fit.delimiter,
         width=fit.width,
         dimension=fit.dimension,
+        region=guess_phone_region(judged.values) if type is ColumnType.PHONE else None,
     )
     return column, column_notices(column, typed, judged, fit, counts, max_categories)
 
