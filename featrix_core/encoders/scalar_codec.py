@@ -59,21 +59,6 @@ class ScalarState:
     frequent_share: NDArray[np.float64]
 
 
-PARAMETERS = (
-    "mean",
-    "std",
-    "median",
-    "iqr",
-    "low",
-    "high",
-    "minimum",
-    "maximum",
-    "lambda",
-    "yj_mean",
-    "yj_std",
-)
-
-
 def _edges(values: NDArray[np.float64], unique: NDArray[np.float64]) -> NDArray[np.float64]:
     """Few distinct values get an edge each; otherwise half the edges follow the rows, half the values."""
     if len(unique) <= BINS:

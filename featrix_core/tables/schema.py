@@ -37,8 +37,6 @@ class ColumnType(StrEnum):
 
 CATEGORICAL = (ColumnType.SET, ColumnType.ORDINAL, ColumnType.BOOLEAN)
 """Types whose schema lists every category."""
-NUMERIC = (ColumnType.SCALAR, ColumnType.TIMESTAMP)
-"""Types whose cells are numbers."""
 
 
 class Frozen(BaseModel):
