@@ -114,8 +114,9 @@ _TIME_TEXT = """
 _TIME_WORDS = frozenset(_TIME_TEXT.split())
 _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SAMPLE = 60
-_MAYBE = re.compile(r"^(?=\D*\d)[\w ,.:/+\-]{4,45}$")
-_FIGURE = re.compile(r"^-?\d+(?:\.\d+)?$")
+# RE2, which reads the cells in the end, knows ASCII digits only.
+_MAYBE = re.compile(r"^(?=\D*\d)[\w ,.:/+\-]{4,45}$", re.ASCII)
+_FIGURE = re.compile(r"^-?\d+(?:\.\d+)?$", re.ASCII)
 _CLOSE = 0.2
 
 
@@ -252,7 +253,7 @@ def _numeric_format(values: Sequence[str], counts_V: NDArray[np.int64], name: st
         return FormatFit(None, 0.0)
     total = float(counts_V.sum())
     for fmt, (low, high, _, _) in _NUMERIC.items():
-        pattern = re.compile(_PATTERNS[fmt])
+        pattern = re.compile(_PATTERNS[fmt], re.ASCII)
         if pattern.match(values[0]) is None and pattern.match(values[-1]) is None:
             continue
         fits = np.fromiter(
@@ -269,5 +270,7 @@ def _numeric_format(values: Sequence[str], counts_V: NDArray[np.int64], name: st
 @lru_cache(maxsize=1)
 def _compiled() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
-        (name, re.compile(pattern)) for name, pattern in TIMESTAMP_FORMATS if name not in _NUMERIC
+        (name, re.compile(pattern, re.ASCII))
+        for name, pattern in TIMESTAMP_FORMATS
+        if name not in _NUMERIC
     )

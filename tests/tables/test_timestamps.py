@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featrix_core.tables.build import build_schema
 from featrix_core.tables.fit import typed_column
+from featrix_core.tables.reading import read_table
 from featrix_core.tables.schema import ColumnType
 from featrix_core.tables.timestamps import (
     ISO_FORMAT,
@@ -132,3 +134,16 @@ def test_moments_written_in_a_format_read_back(moments: list[dt.datetime], fmt: 
     seconds, offsets = parse_timestamps(texts, fmt)
     np.testing.assert_array_equal(seconds, [m.replace(tzinfo=dt.UTC).timestamp() for m in moments])
     assert not offsets.any()
+
+
+def test_digits_of_other_scripts_are_no_moments() -> None:
+    """They would be taken for a format by which no cell can be read, and the whole table refused."""
+    arabic = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+    epochs = [str(1_600_000_000 + 86_400 * day).translate(arabic) for day in range(30)]
+    days = [f"2024-03-{day:02d}".translate(arabic) for day in range(1, 31)]
+    for values in (epochs, days):
+        assert fit_format(values, ONES[:30], "created").format is None
+    amounts = [str(n * 7 % 31) for n in range(60)]
+    table = read_table(pa.table({"created": epochs * 2, "amount": amounts}))
+    column = {c.name: c.type for c in build_schema(table).columns}.get("created")
+    assert column is not ColumnType.TIMESTAMP
