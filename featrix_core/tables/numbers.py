@@ -37,6 +37,8 @@ _ISO_TEXT = """
 """
 _ISO_CODES = _ISO_TEXT.split()
 CURRENCIES = frozenset([*_SYMBOLS.values(), *_ISO_CODES])
+_CODES = frozenset([*_SYMBOLS, *_ISO_CODES])
+_CODE_LENGTHS = sorted({len(code) for code in _CODES}, reverse=True)
 _MONEY = "|".join(
     sorted([s.replace("$", r"\$").replace(".", r"\.") for s in _SYMBOLS] + _ISO_CODES, key=len)[
         ::-1
@@ -226,10 +228,10 @@ def _meaning(money: str, tail: str) -> tuple[float, str]:
     """Factor and unit of what stands around a figure; factor NaN where it makes no sense."""
     tail = tail.strip()
     codes = [money] if money else []
-    for code in sorted({*_SYMBOLS, *_ISO_CODES}, key=len, reverse=True):
-        if tail.endswith(code):
-            codes.append(code)
-            tail = tail[: -len(code)].strip()
+    for length in _CODE_LENGTHS:
+        if tail[-length:] in _CODES:
+            codes.append(tail[-length:])
+            tail = tail[:-length].strip()
             break
     if len(codes) > 1:
         return float("nan"), ""
