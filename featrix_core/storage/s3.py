@@ -122,7 +122,7 @@ def download(location: S3Location, target: Path, on_bytes: OnBytes | None = None
 
 
 def _write(answer: Any, aside: Path, location: S3Location, on_bytes: OnBytes | None) -> None:
-    total = int(answer.headers["Content-Length"])
+    total = _length(answer.headers, location)
     algorithm, digest = _expected(answer.headers)
     actual = hashlib.new(algorithm, usedforsecurity=False) if digest else None
     done = 0
@@ -143,6 +143,18 @@ def _write(answer: Any, aside: Path, location: S3Location, on_bytes: OnBytes | N
             f"{location} arrived damaged: its {algorithm} is {actual.hexdigest()}, not {digest}",
             remedy="Try again; if it stays, upload the object again",
         )
+
+
+def _length(headers: Mapping[str, str], location: S3Location) -> int:
+    """Bytes of the object; without them nobody could say whether all of it has arrived."""
+    told = next((v for k, v in headers.items() if k.lower() == "content-length"), None)
+    if told is None or not (told.isascii() and told.isdigit()):
+        raise FeatrixUserError(
+            f"{_shown_endpoint()} does not tell the size of {location}",
+            value=told,
+            remedy="Check AWS_ENDPOINT_URL, and any proxy on the way to it",
+        )
+    return int(told)
 
 
 def _expected(headers: Mapping[str, str]) -> tuple[str, str]:
@@ -179,6 +191,12 @@ def _told(location: S3Location) -> Iterator[None]:
         raise FeatrixUserError(
             f"{_shown_endpoint()} does not answer as an S3 service does: {type(error).__name__}",
             remedy="Check AWS_ENDPOINT_URL",
+        ) from None
+    except OSError as error:
+        raise FeatrixUserError(
+            f"{location} cannot be kept here: {error.strerror or error}",
+            value=error.filename,
+            remedy="Make room on the disk for temporary files, or set TMPDIR to another one",
         ) from None
     except ValueError as error:
         raise FeatrixUserError(

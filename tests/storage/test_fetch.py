@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import resource
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -147,7 +148,8 @@ class Damaging(BaseHTTPRequestHandler):
             if key.lower() not in ("content-length", "transfer-encoding", "connection"):
                 self.send_header(key, value)
         length = answer.headers["Content-Length"] if not body else str(len(data))
-        self.send_header("Content-Length", length)
+        if self.fault != "no length":
+            self.send_header("Content-Length", length)
         self.end_headers()
         if body:
             self.wfile.write(data[: len(data) // 2] if self.fault == "short" else data)
@@ -177,7 +179,13 @@ def proxy(credentials: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Da
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("", ""), ("byte", "arrived damaged"), ("short", "cannot be had")]
+    ("fault", "said"),
+    [
+        ("", ""),
+        ("byte", "arrived damaged"),
+        ("short", "cannot be had"),
+        ("no length", "does not tell the size of s3://tables/public.csv"),
+    ],
 )
 def test_damage_on_the_way_is_noticed(
     credentials: Any, proxy: type[Damaging], fault: str, said: str
@@ -190,3 +198,16 @@ def test_damage_on_the_way_is_noticed(
             assert local.read_bytes() == data
     else:
         assert said in refused(url)
+
+
+def test_no_room_for_the_copy(credentials: Any) -> None:
+    """A limit on the size of files stands for a full disk."""
+    url = put(credentials, "large.csv", b"a,b\n" + b"1,2\n" * 50_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        said = refused(url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "s3://tables/large.csv cannot be kept here: File too large" in said
+    assert "Make room" in said
