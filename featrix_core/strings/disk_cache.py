@@ -1,7 +1,8 @@
 """Sentence vectors on disk, shared by all processes of a user (STR-2).
 
 A SQLite file in WAL mode: readers never wait, writers wait for one another. It is a cache and
-nothing more: whatever goes wrong with it is said once in the log, and the vectors are computed.
+nothing more: whatever goes wrong with it is said once in the log, and the vectors are computed. A file
+that cannot be used (no place, no right, held by another process for too long) is left alone from then on.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ FILE_NAME = "sentences-1.sqlite"  # another layout gets another number
 _VALUE_BYTES = 2 * DIMENSION
 _CHUNK = 8192
 _WAIT_SECONDS = 20.0
+_POLL_SECONDS = 0.05
 # The first half of a key is the row's number, the second is compared: no 64-bit accident is possible.
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS vectors (key INTEGER PRIMARY KEY, proof INTEGER NOT NULL,
@@ -33,7 +35,6 @@ CREATE TABLE IF NOT EXISTS vectors (key INTEGER PRIMARY KEY, proof INTEGER NOT N
 CREATE INDEX IF NOT EXISTS vectors_by_age ON vectors (added);
 """
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _log = logging.getLogger(__name__)
 
 
@@ -63,8 +64,8 @@ class DiskCache:
                 chunk = slice(start, start + _CHUNK)
                 known_n[chunk] = _read(database, keys[chunk], into[chunk])
 
-        if keys and self._path.is_file():
-            self._use(look_up)
+        if keys:
+            self._use(look_up, make=False)
         return known_n
 
     def write(self, keys: Sequence[bytes], steps: NDArray[np.int16]) -> None:
@@ -100,17 +101,23 @@ class DiskCache:
             (rows - kept,),
         )
 
-    def _use(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Do some work on the file; its errors end the work, not the caller."""
+    def _use(self, work: Callable[[sqlite3.Connection], None], make: bool = True) -> None:
+        """Do some work on the file, made where it is not there; errors end the work, not the caller."""
         if self._off:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with contextlib.closing(self._connect()) as database:
-                work(database)
-        except sqlite3.Error as error:
-            self._forgive(error)
-        except OSError as error:
+            try:
+                if not make and not self._path.is_file():
+                    return
+                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with contextlib.closing(self._connect()) as database:
+                    work(database)
+            except sqlite3.DatabaseError as error:
+                if not _tells_of_damage(error):
+                    raise
+                self._set_aside(error)
+        except (sqlite3.Error, OSError) as error:
+            # Waiting for a busy file once is enough: every later call would wait as long.
             self._off = True
             _log.warning("The cache of sentence vectors in %s is off: %s", self._path, error)
 
@@ -127,14 +134,6 @@ class DiskCache:
             database.close()
             raise
         return database
-
-    def _forgive(self, error: sqlite3.Error) -> None:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGED:
-            self._set_aside(error)
-        elif code not in _BUSY:
-            self._off = True
-            _log.warning("The cache of sentence vectors in %s is off: %s", self._path, error)
 
     def _set_aside(self, error: sqlite3.Error) -> None:
         """Move a damaged file away, unless another process has done so already."""
@@ -196,11 +195,18 @@ def _numbers(keys: Sequence[bytes]) -> NDArray[np.int64]:
     return np.frombuffer(b"".join(keys), "<i8").reshape(-1, 2).astype(np.int64)
 
 
+def _tells_of_damage(error: sqlite3.Error) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
 def _is_sound(path: Path) -> bool:
+    """Whether the file is whole; an error that says nothing of damage (the file is busy) is raised."""
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_SECONDS)) as database:
             return bool(database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if not _tells_of_damage(error):
+            raise
         return False
 
 
@@ -210,5 +216,13 @@ def _alone(path: Path) -> Iterator[None]:
     import fcntl
 
     with path.with_suffix(".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        latest = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > latest:
+                    raise
+                time.sleep(_POLL_SECONDS)
         yield

