@@ -24,6 +24,11 @@ from featrix_core.tables.limits import check_names
 from featrix_core.tables.parquet_reading import read_parquet
 from featrix_core.tables.sampling import RowSample
 from featrix_core.tables.schema import Notice
+from featrix_core.tables.spreadsheets import (
+    SPREADSHEET_ENDINGS,
+    is_spreadsheet,
+    spreadsheet_error,
+)
 from featrix_core.tables.table import Source, Table
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
@@ -87,9 +92,13 @@ def _read_file(
 ) -> Table:
     _require_file(path, where)
     ending = _ending(where)
+    if is_spreadsheet(path, ending):
+        raise spreadsheet_error(where)
     packed = packing(path)
     if ending in COMPRESSED_ENDINGS or (packed.compression and packed.inner_name != path.name):
         ending = _ending(packed.inner_name)
+    if ending in SPREADSHEET_ENDINGS:
+        raise spreadsheet_error(where)
     if ending not in ENDINGS:
         raise FeatrixUserError(
             f"{where} has an ending that is not known",

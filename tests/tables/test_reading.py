@@ -150,7 +150,7 @@ def test_wrong_paths(tmp_path: Path) -> None:
     with pytest.raises(FeatrixUserError, match="is a directory"):
         read_table(tmp_path)
     with pytest.raises(FeatrixUserError, match="ending"):
-        read_table(write(tmp_path, b"a", "t.xlsx"))
+        read_table(write(tmp_path, b"a", "t.dta"))
     with pytest.raises(FeatrixUserError, match="does not exist"):
         read_table("a\x00b.csv")
     with pytest.raises(FeatrixUserError, match="cannot be read"):

@@ -144,7 +144,7 @@ def test_packed_json_and_what_cannot_be_packed(tmp_path: Path) -> None:
         "none.zip": (zipped(b""), "holds 0 files"),
         "t.parquet.gz": (gzip.compress(b"PAR1"), "packed Parquet"),
         "t.gz": (gzip.compress(b"a\n1\n"), "ending"),
-        "t.xlsx": (zipped(b"", "xl/workbook.xml"), "ending"),
+        "t.xlsx": (zipped(b"", "xl/workbook.xml"), "is a spreadsheet"),
     }
     for name, (data, said) in wrong.items():
         (tmp_path / name).write_bytes(data)
