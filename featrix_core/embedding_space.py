@@ -37,10 +37,11 @@ from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.space.relationships import PairSampler
+from featrix_core.strings.embedder import TextEmbedder
 from featrix_core.tables.build import build_schema, missing_column, typed_columns
 from featrix_core.tables.control import row_weights, usable_rows
 from featrix_core.tables.schema import TableSchema
-from featrix_core.tables.table import Table
+from featrix_core.tables.table import Table, in_parts
 from featrix_core.training.loop import Progress, deterministic, run_loop
 from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan, plan_space
@@ -51,6 +52,8 @@ KIND = "space"
 TIMELINE = "training_timeline.json"
 AXES_ROWS = 10_000
 """Rows that the axes of the row embedding are aligned to."""
+PART_ROWS = 24 * 2048
+"""Rows that `encode` turns into tensors at once."""
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 
@@ -119,6 +122,7 @@ class EmbeddingSpace:
         self._rows: TokenBatch | None = self._tokens(train)
         self._sides = Sides.split(train.n_rows, self.seed)
         if validation is not None:
+            validation = usable_rows(validation)
             self._sides = Sides.given(train.n_rows, validation.n_rows)
             self._rows = self._rows.followed_by(self._tokens(validation), tokenizer.vocabulary)
         weights_N = row_weights(train)
@@ -193,7 +197,7 @@ class EmbeddingSpace:
             timeline.write(path)
         self._model.encoders.settle()
         train_rows = self._rows.rows(self._sides.train_T)
-        rows_NM, _ = self._model.encode_rows(train_rows.rows(slice(0, AXES_ROWS)))
+        rows_NM = self._model.row_embeddings(train_rows.rows(slice(0, AXES_ROWS)))
         turn_axes(self._model, rows_NM)
         bits = mutual_information_matrix(self._model, train_rows)
         self.information_bits = bits.numpy()
@@ -216,10 +220,13 @@ class EmbeddingSpace:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def encode(self, data: TableLike) -> NDArray[np.float32]:
-        """Row embeddings (rows, d_model), each of unit length."""
-        rows, _ = self._model.encode_rows(self._tokens(as_table(data)))
-        return rows.numpy()
+    def encode(
+        self, data: TableLike, *, embedder: TextEmbedder | None = None
+    ) -> NDArray[np.float32]:
+        """Row embeddings (rows, d_model), each of unit length; the process's own embedder by default."""
+        typed = typed_columns(self.enriched(as_table(data)), self.schema)
+        batches = (self.tokenizer.encode(part, embedder) for part in in_parts(typed, PART_ROWS))
+        return np.concatenate([self._model.row_embeddings(b).numpy() for b in batches])
 
     def encode_short(self, data: TableLike) -> NDArray[np.float32]:
         """Short vectors (rows, 3) on the unit sphere, for looking (D15)."""

@@ -186,7 +186,7 @@ class SinglePredictor:
         plan = plan_predictor(len(labels), self.fine_tune)
         if self.shape is not None:
             plan = plan.model_copy(update={"width": self.shape.d_hidden})
-        rows_NM, _ = self.space.model.encode_rows(batch)
+        rows_NM = self.space.model.row_embeddings(batch)
         advice = advise_depth(rows_NM.numpy(), labels, coding.target.kind, self.seed)
         depth = advice.n_hidden_layers
         if self.shape is not None and self.shape.n_hidden_layers is not None:
@@ -305,7 +305,7 @@ class SinglePredictor:
         table = self.space.enriched(as_table(data))
         batch = self._tokens(table)
         answers, spread = self._said(batch)
-        rows_NM, _ = self.space.model.encode_rows(batch)
+        rows_NM = self.space.model.row_embeddings(batch)
         assert self.reference is not None
         sigma = self.reference.apply(rows_NM.numpy())
         known = self._known()

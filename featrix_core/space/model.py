@@ -5,6 +5,8 @@ Legend: B rows · A columns · D token width · M row width (`d_model`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -73,18 +75,24 @@ class SpaceModel(nn.Module):
         predicted: Tensor = self.marginal(scaled)
         return predicted
 
-    @torch.no_grad()
     def encode_rows(self, batch: TokenBatch, chunk: int = 2048) -> tuple[Tensor, Tensor]:
         """Row embeddings (N, M) and contextual tokens (N, A, D) in evaluation mode, in chunks of rows."""
+        both = [(e.row_BM, e.context_BAD) for e in self._chunks(batch, chunk)]
+        return torch.cat([row for row, _ in both]), torch.cat([context for _, context in both])
+
+    def row_embeddings(self, batch: TokenBatch, chunk: int = 2048) -> Tensor:
+        """The same row embeddings alone: no more than a chunk's tokens are held at once."""
+        return torch.cat([encoded.row_BM for encoded in self._chunks(batch, chunk)])
+
+    def _chunks(self, batch: TokenBatch, chunk: int) -> Iterator[Encoded]:
         was_training = self.training
         self.eval()
-        rows, tokens = [], []
         for start in range(0, max(batch.n_rows, 1), chunk):
-            encoded = self.encode(batch.rows(slice(start, start + chunk)))
-            rows.append(encoded.row_BM)
-            tokens.append(encoded.context_BAD)
+            # Inside of the loop: a generator must not leave the gradients of its caller switched off.
+            with torch.no_grad():
+                encoded = self.encode(batch.rows(slice(start, start + chunk)))
+            yield encoded
         self.train(was_training)
-        return torch.cat(rows), torch.cat(tokens)
 
 
 def _groups(tokenizer: Tokenizer) -> tuple[Group, ...]:

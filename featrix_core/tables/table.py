@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -83,3 +84,32 @@ class TypedColumn:
     vectors_NH: NDArray[np.float32] | None = None
     n_unparsed: int = 0
     unparsed_examples: tuple[str, ...] = ()
+
+    def rows(self, start: int, stop: int) -> TypedColumn:
+        """Rows `start` to `stop`, with the texts that occur in them; notes on unparsed cells stay."""
+        part = slice(start, stop)
+        cells = replace(
+            self,
+            missing_N=self.missing_N[part],
+            numbers_N=None if self.numbers_N is None else self.numbers_N[part],
+            offsets_N=None if self.offsets_N is None else self.offsets_N[part],
+            vectors_NH=None if self.vectors_NH is None else self.vectors_NH[part],
+        )
+        if self.codes_N is None:
+            return cells
+        codes = self.codes_N[part]
+        used = np.unique(codes[codes >= 0])
+        places = np.where(codes < 0, -1, np.searchsorted(used, codes)).astype(np.int32)
+        return replace(cells, codes_N=places, texts=tuple(self.texts[k] for k in used.tolist()))
+
+
+def in_parts(
+    typed: Mapping[str, TypedColumn], most_rows: int
+) -> Iterator[Mapping[str, TypedColumn]]:
+    """Typed columns of a table, `most_rows` rows at a time; a table without rows is one part."""
+    n_rows = len(next(iter(typed.values())).missing_N) if typed else 0
+    if n_rows <= most_rows:
+        yield typed
+        return
+    for start in range(0, n_rows, most_rows):
+        yield {name: c.rows(start, start + most_rows) for name, c in typed.items()}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import weakref
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +14,14 @@ import torch
 
 from featrix_core import EmbeddingSpace, FeatrixUserError
 from featrix_core.embedding_space import short_vectors
+from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.space.axes import turn_axes
-from featrix_core.space.joint_encoder import Attention
+from featrix_core.space.joint_encoder import Attention, Encoded
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.tables.build import typed_columns
+from featrix_core.tables.table import TypedColumn
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,48 @@ def test_chunks_change_nothing(trip_space: EmbeddingSpace, batch: TokenBatch) ->
     parts, part_tokens = trip_space.model.encode_rows(batch, chunk=48)
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(part_tokens, whole_tokens, rtol=1e-4, atol=1e-5)
+
+
+def test_row_embeddings_alone_hold_no_tokens(
+    trip_space: EmbeddingSpace, batch: TokenBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = trip_space.model
+    whole, _ = model.encode_rows(batch, chunk=48)
+    seen: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+    encode = model.encode
+
+    def watching(part: TokenBatch) -> Encoded:
+        encoded = encode(part)
+        alive.append(sum(tokens() is not None for tokens in seen))
+        seen.append(weakref.ref(encoded.context_BAD))
+        return encoded
+
+    monkeypatch.setattr(model, "encode", watching)
+    model.train()
+    alone = model.row_embeddings(batch, chunk=48)
+    assert torch.equal(alone, whole) and not alone.requires_grad
+    assert model.training and torch.is_grad_enabled()
+    model.eval()
+    assert len(alive) > 2 and max(alive) <= 1, "at most the tokens of the chunk before"
+
+
+def test_long_tables_are_encoded_in_parts(
+    trip_space: EmbeddingSpace, trips: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trip_space.encode(trips)
+    monkeypatch.setattr("featrix_core.embedding_space.PART_ROWS", 50)
+    sizes: list[int] = []
+    tokens_of = Tokenizer.encode
+
+    def watching(self: Tokenizer, typed: Mapping[str, TypedColumn], *rest: Any) -> TokenBatch:
+        found = tokens_of(self, typed, *rest)
+        sizes.append(found.n_rows)
+        return found
+
+    monkeypatch.setattr(Tokenizer, "encode", watching)
+    np.testing.assert_allclose(trip_space.encode(trips), whole, rtol=1e-4, atol=1e-5)
+    assert sum(sizes) == len(trips) and max(sizes) == 50 and len(sizes) > 2
 
 
 def test_hidden_cells_say_nothing(trip_space: EmbeddingSpace, batch: TokenBatch) -> None:
