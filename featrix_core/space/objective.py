@@ -30,6 +30,7 @@ SETTLED = 0.8
 """From this progress on, the pairs of the finished space are the active ones."""
 CONTRASTIVE_ROWS = 128
 VALIDATION_ROWS = 1024
+"""Rows that an epoch is judged by at most."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class SpaceObjective:
         """Loss on validation rows under fixed masks, and per-column information in bits."""
         generator = torch.Generator().manual_seed(self.sampler.seed + 2)
         with torch.no_grad():
-            held_B = self.sides.validation_V[:VALIDATION_ROWS]
+            held_B = self._validated()
             weight_B = None if self.weights_N is None else self.weights_N[held_B]
             if weight_B is not None:
                 # Rows that all weigh nothing still have to tell a good epoch from a bad one.
@@ -143,6 +144,15 @@ class SpaceObjective:
         # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
         loss = float(figures["reconstruction_loss"])
         return loss, {f"validation_{key}": float(value) for key, value in figures.items()}
+
+    def _validated(self) -> Tensor:
+        """The validation rows, or the same sample of them in every epoch: their order may mean something."""
+        held_V = self.sides.validation_V
+        if len(held_V) <= VALIDATION_ROWS:
+            return held_V
+        generator = torch.Generator().manual_seed(self.sampler.seed + 3)
+        chosen = torch.randperm(len(held_V), generator=generator)[:VALIDATION_ROWS]
+        return held_V[chosen.sort().values]
 
     def _loss(
         self,

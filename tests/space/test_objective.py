@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet
+from featrix_core.space import objective as module
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.relationships import PairSampler
 from featrix_core.training.rotation import Sides
@@ -67,6 +68,34 @@ def test_a_space_follows_the_weights() -> None:
         return float(loss_B[kind == 0].mean() - loss_B[kind == 1].mean())
 
     assert gap(space) > gap(plain) + 0.5
+
+
+def test_given_validation_rows_are_sampled_from_all_of_them(
+    credit_space: EmbeddingSpace, credit: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first rows may be of one kind only; the sample stays the same in all epochs."""
+    rows = credit_space._tokens(FeatrixInputDataSet(credit).table)
+    sampler = PairSampler(len(credit_space.column_names), 24, 1)
+    objective = SpaceObjective(credit_space.model, rows, Sides.given(50, 150), sampler)
+    assert objective._validated().tolist() == list(range(50, 200))
+    whole = objective.validate()[0]
+    monkeypatch.setattr(module, "VALIDATION_ROWS", 60)
+    chosen = objective._validated().numpy()
+    assert len(np.unique(chosen)) == 60 and chosen.min() >= 50
+    assert np.histogram(chosen, bins=3, range=(50, 200))[0].min() >= 10
+    first, again = objective.validate()[0], objective.validate()[0]
+    assert first == again != whole
+
+
+def test_validation_rows_that_are_switched_off_do_not_validate(credit: pd.DataFrame) -> None:
+    frame = credit[["duration", "purpose"]]
+    held = frame[:80].assign(__featrix_train=["yes", "no"] * 40)
+    space = EmbeddingSpace(frame[80:], held, n_epochs=1)
+    assert space._rows is not None and space._rows.n_rows == 160
+    assert (space._sides.n_train, len(space._sides.validation_V)) == (120, 40)
+    longer = frame.assign(age=credit["age"])
+    wider = EmbeddingSpace.extend_from_existing(space, longer[80:], held.assign(age=30))
+    assert len(wider._sides.validation_V) == 40
 
 
 def test_rows_that_are_switched_off_do_not_train(credit: pd.DataFrame) -> None:
