@@ -7,9 +7,11 @@ Shape legend: V distinct texts, M row width of the child.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.files import read_json, write_json
-from featrix_core.strings.embedder import get_default_embedder
+from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
 from featrix_core.tables.flatten import flat_columns, flatten, spoken
 from featrix_core.tables.schema import ColumnType, TableSchema
 from featrix_core.tables.table import Table, TypedColumn
@@ -33,6 +35,7 @@ EPOCHS_SHARE = 0.25
 """Share of a space's planned epochs: on 1,000 sessions of events a linear probe of the vectors scored the
 same after a quarter, half and all of them."""
 _CHUNK = 5_000
+_KEPT_CHUNKS = 16
 _SPOKEN = 2_000
 
 
@@ -48,7 +51,7 @@ class Space(Protocol):
     def d_model(self) -> int:
         """Length of a row embedding."""
 
-    def encode(self, data: Table) -> NDArray[np.float32]:
+    def encode(self, data: Table, *, embedder: TextEmbedder | None = None) -> NDArray[np.float32]:
         """Row embeddings (V, M)."""
 
     def write_into(self, folder: Path) -> None:
@@ -70,6 +73,12 @@ class JsonChild:
     column: str
     space: Space | None
     cells: int
+    # What was read last, so that a table whose codecs were just fitted is not read a second time. Parts are
+    # kept whole: a text's vector differs in its last bits with the texts beside it, and what was read
+    # before must not change an answer.
+    _read: deque[tuple[tuple[str | None, bytes], NDArray[np.float32]]] = field(
+        default_factory=lambda: deque(maxlen=_KEPT_CHUNKS), init=False, repr=False, compare=False
+    )
 
     @classmethod
     def fit(
@@ -96,18 +105,37 @@ class JsonChild:
             return cls(column, None, len(texts))
         return cls(column, space, len(texts))
 
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (V, M) of V distinct texts, float32; the child reads them in parts, for memory."""
+    def vectors(
+        self, texts: Sequence[str], embedder: TextEmbedder | None = None
+    ) -> NDArray[np.float32]:
+        """Vectors (V, M) of V distinct texts, float32; the child reads them in parts, for memory.
+
+        `embedder`: for words that the child has never met; the process's own when left out.
+        """
         parts = [
-            self._vectors(texts[start : start + _CHUNK])
+            self._part(texts[start : start + _CHUNK], embedder)
             for start in range(0, max(len(texts), 1), _CHUNK)
         ]
         return np.concatenate(parts)
 
-    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _part(self, texts: Sequence[str], embedder: TextEmbedder | None) -> NDArray[np.float32]:
+        digest = hashlib.blake2b(digest_size=16)
+        for text in texts:
+            raw = text.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "little") + raw)
+        key = (None if embedder is None else embedder.fingerprint, digest.digest())
+        for known, vectors in list(self._read):
+            if known == key:
+                return vectors
+        vectors = self._vectors(texts, embedder)
+        self._read.append((key, vectors))
+        return vectors
+
+    def _vectors(self, texts: Sequence[str], embedder: TextEmbedder | None) -> NDArray[np.float32]:
         if self.space is None:
-            return get_default_embedder().embed([spoken(text)[:_SPOKEN] for text in texts])
-        return self.space.encode(flatten(texts, self.space.schema.names))
+            words = [spoken(text)[:_SPOKEN] for text in texts]
+            return (embedder or get_default_embedder()).embed(words)
+        return self.space.encode(flatten(texts, self.space.schema.names), embedder=embedder)
 
     def lineage(self) -> dict[str, Any]:
         """Where the vectors come from, as the parent stores it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet, SinglePredictor, SinglePredictorMLP
 from featrix_core import child_space as module
@@ -18,7 +20,9 @@ from featrix_core.bundle import bundle_digest
 from featrix_core.child_space import JsonChild, child_seed
 from featrix_core.errors import BundleError
 from featrix_core.files import read_json
+from featrix_core.tables.flatten import flatten
 from featrix_core.tables.schema import ColumnType
+from featrix_core.tables.table import Table
 from featrix_core.training.loop import Progress
 
 ROWS = 240
@@ -232,3 +236,56 @@ def test_vectors_are_computed_in_parts(
     assert child.vectors([]).shape == (0, space.d_model)
     monkeypatch.setattr(module, "_CHUNK", 50)
     np.testing.assert_allclose(child.vectors(texts), whole, atol=1e-6)
+
+
+def test_a_table_that_was_just_fitted_is_not_read_twice(
+    plain: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counting(texts: Sequence[str], names: Sequence[str]) -> Table:
+        read.append(len(texts))
+        return flatten(texts, names)
+
+    monkeypatch.setattr("featrix_core.child_space.flatten", counting)
+    child = EmbeddingSpace(plain, n_epochs=1).children["session"]
+    assert read == [ROWS - 2] * 2, "once to train the child, once for its vectors"
+    texts = plain["session"].dropna().tolist()
+    monkeypatch.setattr(module, "_CHUNK", 10)
+    first = child.vectors(texts)
+    assert child.vectors(texts[-20:]).tobytes() == child.vectors(texts)[-20:].tobytes()
+    np.testing.assert_array_equal(child.vectors(texts), first)
+    assert len(child._read) == module._KEPT_CHUNKS
+    fresh = dataclasses.replace(child)
+    assert not fresh._read and fresh == child
+    np.testing.assert_array_equal(fresh.vectors(texts), first)
+
+
+class Flat:
+    """An embedder that says the same of every text."""
+
+    fingerprint, dimension = "flat", 384
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += texts
+        return np.full((len(texts), self.dimension), 384**-0.5, np.float32)
+
+
+def test_the_callers_embedder_reads_the_cells(space: EmbeddingSpace, plain: pd.DataFrame) -> None:
+    words = JsonChild("cell", None, 2)
+    flat = Flat()
+    texts = [json.dumps(_menu(k)) for k in range(2)]
+    own = words.vectors(texts)
+    assert np.ptp(words.vectors(texts, flat)) == 0.0 and len(flat.texts) == 2
+    np.testing.assert_array_equal(words.vectors(texts), own)
+    # A child space passes it on to its own columns of texts.
+    cells = [cell.replace("linux", "plan nine") for cell in plain["session"].dropna()[:20]]
+    flat.texts.clear()
+    table = plain[:20].assign(session=cells)
+    own = space.encode(table)
+    assert not np.array_equal(space.encode(table, embedder=flat), own)
+    assert any("plan nine" in text for text in flat.texts)
+    np.testing.assert_array_equal(space.encode(table), own)

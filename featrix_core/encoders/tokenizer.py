@@ -55,8 +55,10 @@ TYPES: dict[str, tuple[ColumnType, ...]] = {
 class ChildSpace(Protocol):
     """Gives the vectors of a JSON column's cells: the space that was trained on them (JOIN-4)."""
 
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (V, d) of V distinct JSON texts."""
+    def vectors(
+        self, texts: Sequence[str], embedder: TextEmbedder | None = None
+    ) -> NDArray[np.float32]:
+        """Vectors (V, d) of V distinct JSON texts; `embedder` reads words never met before."""
 
 
 State = ScalarState | SetState | TextState | CompositeState | VectorState
@@ -161,7 +163,7 @@ class Tokenizer:
             figure_NYG=_own(cells.figure_NYG),
             summary_NYZ=_own(summary),
             composite_missing_NY=_own(cells.missing_NY),
-            **self._vectors(typed, n_rows),
+            **self._vectors(typed, n_rows, embedder),
             extra_UP=_own(sets.extra_UP),
             text_UE=_own(text_UE),
         )
@@ -202,14 +204,16 @@ class Tokenizer:
             missing[:, t] = cells.missing_N
         return {"time_NTF": _own(times), "time_missing_NT": _own(missing)}
 
-    def _vectors(self, typed: Mapping[str, TypedColumn], n_rows: int) -> dict[str, Tensor]:
+    def _vectors(
+        self, typed: Mapping[str, TypedColumn], n_rows: int, embedder: TextEmbedder | None
+    ) -> dict[str, Tensor]:
         count = len(self.families["vector"])
         vectors = np.zeros((n_rows, count, vector_codec.WIDTH), np.float32)
         missing = np.zeros((n_rows, count), np.bool_)
         for r, column in enumerate(self.families["vector"]):
             cells, state = typed[column.name], self.states[column.name]
             assert isinstance(state, VectorState)
-            own = _vectors_of(cells, self.children.get(column.name))
+            own = _vectors_of(cells, self.children.get(column.name), embedder)
             missing[:, r] = cells.missing_N
             vectors[:, r] = vector_codec.transform_vectors(state, own, cells.missing_N)
         return {"vector_NRH": _own(vectors), "vector_missing_NR": _own(missing)}
@@ -259,15 +263,17 @@ def _fit(
             column, cells.texts, embedder or get_default_embedder()
         )
     if column.type in TYPES["vector"]:
-        return vector_codec.fit_vectors(_vectors_of(cells, child), cells.missing_N)
+        return vector_codec.fit_vectors(_vectors_of(cells, child, embedder), cells.missing_N)
     return None
 
 
-def _vectors_of(cells: TypedColumn, child: ChildSpace | None) -> NDArray[np.float32]:
+def _vectors_of(
+    cells: TypedColumn, child: ChildSpace | None, embedder: TextEmbedder | None
+) -> NDArray[np.float32]:
     """Vectors (N, H) of a vector column, or of a JSON column through its child space."""
     if cells.vectors_NH is not None:
         return cells.vectors_NH
     assert child is not None and cells.codes_N is not None, f"no child space for {cells.name!r}"
-    vectors_VH = child.vectors(cells.texts)
+    vectors_VH = child.vectors(cells.texts, embedder)
     zero = np.zeros((1, vectors_VH.shape[1]), np.float32)
     return np.concatenate([vectors_VH, zero])[cells.codes_N]

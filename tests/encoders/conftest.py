@@ -15,7 +15,7 @@ from featrix_core.encoders.column_encoders import ColumnEncoders
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
-from featrix_core.strings.embedder import get_default_embedder
+from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.schema import ColumnType, TableSchema
 
@@ -59,9 +59,11 @@ _STREETS = ("12 Baker Street, London NW1 6XE", "Hauptstr. 5, 53111 Bonn", "1 Mai
 class SentenceChild:
     """Vectors of JSON texts by the sentence model, in place of a trained child space."""
 
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def vectors(
+        self, texts: Sequence[str], embedder: TextEmbedder | None = None
+    ) -> NDArray[np.float32]:
         """Vectors (V, 384)."""
-        return get_default_embedder().embed(texts)
+        return (embedder or get_default_embedder()).embed(texts)
 
 
 def pick(values: Sequence[str], k: int) -> str:
