@@ -106,7 +106,10 @@ def answer(net: PredictorNet, batch: TokenBatch, classification: bool) -> tuple[
     for start in range(0, max(batch.n_rows, 1), CHUNK):
         logits = net(batch.rows(slice(start, start + CHUNK)))
         answers.append(combine(logits, classification))
-        spreads.append(logits[..., 0].std(dim=0, unbiased=False))
+        numbers = logits[..., 0]
+        # torch warns of the deviation of nothing.
+        empty = numbers.numel() == 0
+        spreads.append(numbers[0] if empty else numbers.std(dim=0, unbiased=False))
     return torch.cat(answers), torch.cat(spreads)
 
 

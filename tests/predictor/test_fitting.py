@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -165,6 +166,20 @@ def test_the_bag_means_over_members(fitted: Fitted, batch: TokenBatch) -> None:
     none, spread = bag_answer(fitted.members, batch.rows(slice(0, 0)), True)
     assert none.shape == (0, 2)
     assert spread.shape == (0,)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_no_rows_and_one_head_warn_of_nothing(
+    heads: int, credit_space: EmbeddingSpace, batch: TokenBatch, labels: NDArray[np.float64]
+) -> None:
+    plan = _plan(1).model_copy(update={"members": heads})
+    fitted = _fit(credit_space, batch, labels, plan, classification=False, epochs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        numbers, spread = answer(fitted.members[0], batch.rows(slice(0, 0)), False)
+        assert numbers.shape == (0, 1) and spread.shape == (0,)
+        _, spread = answer(fitted.members[0], batch.rows(slice(0, 9)), False)
+    assert spread.shape == (9,) and bool(spread.any()) == (heads > 1)
 
 
 def test_the_same_seed_gives_the_same_members(
