@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from featrix_core.tables.time_names import speaks_of_days, speaks_of_seconds
+
 Floats = NDArray[np.float64]
 
 ISO_FORMAT = "ISO8601"
@@ -100,19 +102,13 @@ def _formats() -> tuple[tuple[str, str], ...]:
 
 TIMESTAMP_FORMATS: tuple[tuple[str, str], ...] = _formats()
 _PATTERNS = dict(TIMESTAMP_FORMATS)
-# Plain numbers: taken for moments only where the column's name speaks of time.
+# Plain numbers: taken for moments only where the column's name says that they are.
 _NUMERIC = {
     "epoch_s": (6.3e8, 2.3e9, 1.0, 0.0),  # 1990 … 2042
     "epoch_ms": (6.3e11, 2.3e12, 1e-3, 0.0),
     "epoch_us": (6.3e14, 2.3e15, 1e-6, 0.0),
     "excel_days": (20_000.0, 60_000.0, 86_400.0, -25_569.0),  # 1954 … 2064; day 25,569 is 1970
 }
-_TIME_TEXT = """
-    time timestamp ts date datetime day epoch unix created updated modified deleted at when since
-    start end begin opened closed seen login logged expires posted published zeit datum
-"""
-_TIME_WORDS = frozenset(_TIME_TEXT.split())
-_NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SAMPLE = 60
 # RE2, which reads the cells in the end, knows ASCII digits only.
 _MAYBE = re.compile(r"^(?=\D*\d)[\w ,.:/+\-]{4,45}$", re.ASCII)
@@ -242,17 +238,14 @@ def fit_format(values: Sequence[str], counts_V: NDArray[np.int64], name: str = "
     return FormatFit(best, shares[best], swapped if same else None)
 
 
-def speaks_of_time(name: str) -> bool:
-    """Whether a column's name has a word such as "time", "created" or "date"."""
-    return any(part.lower() in _TIME_WORDS for part in _NAME_PARTS.findall(name))
-
-
 def _numeric_format(values: Sequence[str], counts_V: NDArray[np.int64], name: str) -> FormatFit:
-    """Plain numbers as moments: within a plausible range and under a name that speaks of time."""
-    if not speaks_of_time(name):
-        return FormatFit(None, 0.0)
+    """Plain numbers as moments: within a plausible range and under a name that says so."""
+    spoken = {"excel_days": speaks_of_days(name)}
+    seconds = speaks_of_seconds(name)
     total = float(counts_V.sum())
     for fmt, (low, high, _, _) in _NUMERIC.items():
+        if not spoken.get(fmt, seconds):
+            continue
         pattern = re.compile(_PATTERNS[fmt], re.ASCII)
         if pattern.match(values[0]) is None and pattern.match(values[-1]) is None:
             continue

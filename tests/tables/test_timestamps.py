@@ -85,6 +85,31 @@ def test_plain_numbers_need_a_name_that_speaks_of_time() -> None:
     assert parse_timestamps(days, "excel_days")[0][0] == 1_577_836_800.0  # 2020-01-01
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["start_price", "day_rate", "created_by", "at_bats", "start_mileage", "time_spent", "since_km",
+     "days_since", "time_on_site_ms", "date_diff", "end", "candidate", "last_update_count", "seen"],
+)  # fmt: skip
+def test_a_weak_word_in_the_name_makes_no_moments(name: str) -> None:
+    for first in (20_000, 45_000, 1_500_000_000, 1_500_000_000_000):
+        values = [str(first + 7 * n) for n in range(20)]
+        assert fit_format(values, ONES[:20], name).format is None
+
+
+@pytest.mark.parametrize(
+    ("name", "counter", "days"),
+    [("created_at", True, True), ("OrderDate", True, True), ("date_of_birth", True, True),
+     ("dob", True, True), ("startdate", True, True), ("updated", True, True),
+     ("last_login", True, True), ("closed_on", True, True), ("start_time", True, False),
+     ("event_ts", True, False), ("timestamp_ms", True, False), ("response_time", False, False)],
+)  # fmt: skip
+def test_names_that_speak_of_moments(name: str, counter: bool, days: bool) -> None:
+    seconds = [str(1_500_000_000 + 1000 * n) for n in range(20)]
+    assert (fit_format(seconds, ONES[:20], name).format == "epoch_s") is counter
+    serial = [str(43_000 + n) for n in range(20)]
+    assert (fit_format(serial, ONES[:20], name).format == "excel_days") is days
+
+
 def test_day_and_month_are_told_by_the_cells_that_leave_no_choice() -> None:
     day_first = fit_format(["03/04/2020", "25/12/2020"], ONES[:2])
     assert (day_first.format, day_first.rival) == ("%d/%m/%Y", None)
