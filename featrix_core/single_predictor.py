@@ -47,7 +47,7 @@ from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.target_coding import TargetCoding, describe_target
 from featrix_core.tables.build import scoring_notices, typed_columns
 from featrix_core.tables.control import row_weights, usable_rows
-from featrix_core.tables.holdout import fold_groups
+from featrix_core.tables.holdout import fold_groups, fold_times
 from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table, TypedColumn
 
@@ -108,10 +108,12 @@ class SinglePredictor:
         type: str | None = None,
         *,
         group_column: str | None = None,
+        time_column: str | None = None,
     ) -> SinglePredictor:
         """Take labelled rows. `type`: `set` for classes, `scalar` for a number, found when left out.
 
         `group_column`: rows of one of its values are never on both sides of a fold (DATA-7).
+        `time_column`: every fold validates on later rows than it trains on.
 
         Raises:
             FeatrixUserError: missing, constant or unusable target; columns that do not fit the space.
@@ -124,13 +126,16 @@ class SinglePredictor:
         labels, table = labels[labelled], table.take(labelled)
         weights_N = row_weights(table)
         groups_N = None if group_column is None else fold_groups(table, group_column)
+        times_N, timing = fold_times(table, time_column, groups_N) if time_column else (None, ())
         table = self.space.enriched(table)
         self.coding = coding
         met = {*self.space.schema.names, *(d.name for d in self.space.schema.dropped), target}
-        unknown = unknown_columns(table, met | {group_column or target})
-        self.notices = schema.notices + unknown
+        unknown = unknown_columns(table, met | {group_column or target, time_column or target})
+        self.notices = schema.notices + timing + unknown
         batch = self._tokens(table)
-        self._rows = LabelledRows(batch, coding.tensor(labels), labels, weights_N, groups_N)
+        self._rows = LabelledRows(
+            batch, coding.tensor(labels), labels, weights_N, groups_N, times_N
+        )
         self.train_df = table.to_pandas()
         return self
 
@@ -302,7 +307,8 @@ class SinglePredictor:
 
     def _answer_parts(self, data: TableLike, explain: bool) -> dict[str, Any]:
         coding, outputs = self._ready()
-        table = self.space.enriched(as_table(data))
+        given = as_table(data)
+        table = self.space.enriched(given)
         batch = self._tokens(table)
         answers, spread = self._said(batch)
         rows_NM = self.space.model.row_embeddings(batch)
@@ -315,6 +321,7 @@ class SinglePredictor:
             "sigma_N": sigma,
             "flags": flags,
             "importance": self.explain(batch) if explain and batch.n_rows else None,
+            "bad": given.bad,
         }
 
     def predict(self, data: TableLike, explain: bool = True) -> list[dict[str, Any]]:

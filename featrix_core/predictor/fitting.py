@@ -28,6 +28,7 @@ from featrix_core.tables.splits import (
     random_keys,
     random_split,
     stratified_split,
+    time_split,
 )
 from featrix_core.training.loop import Progress, deterministic, run_loop
 from featrix_core.training.timeline import Timeline
@@ -56,8 +57,11 @@ def _folds(
     plan: PredictorPlan,
     seed: int,
     groups_N: NDArray[np.int64] | None,
+    times_N: NDArray[np.float64] | None,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     count = len(labels_N)
+    if times_N is not None:  # rows of a group have one time, so that groups stay together too
+        return _time_folds(labels_N, classification, plan, times_N)
     if groups_N is not None:
         return _group_folds(labels_N, classification, plan, seed, groups_N)
     if plan.folds > 1:
@@ -98,6 +102,21 @@ def _group_folds(
         return kfold(labels, folds, seed, n_rows=len(groups), groups_N=groups.astype(np.int64))
 
 
+def _time_folds(
+    labels_N: NDArray[np.float64],
+    classification: bool,
+    plan: PredictorPlan,
+    times_N: NDArray[np.float64],
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Folds, or one split, that validate on later rows than they train on."""
+    folds = min(plan.folds, len(np.unique(times_N[~np.isnan(times_N)])) - 1)
+    if folds > 1:
+        return kfold(None, folds, n_rows=len(times_N), times_N=times_N)
+    labels = labels_N.astype(np.int64) if classification else None
+    split = time_split(times_N, plan.validation_share, labels)
+    return [(split.train_rows, split.validation_rows)]
+
+
 @torch.no_grad()
 def answer(net: PredictorNet, batch: TokenBatch, classification: bool) -> tuple[Tensor, Tensor]:
     """One member's answer (N, O) and, for numbers, the spread of its heads (N,); in chunks of rows."""
@@ -124,7 +143,10 @@ def fit_members(
     epochs: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Fitted:
-    """Train all members; a member's validation rows take no part in its training."""
+    """Train all members; a member's validation rows take no part in its training.
+
+    Folds by time hold out the later rows only: `Fitted.held_out_rows` tells which.
+    """
     batch, target_N, labels_N = rows.batch, rows.target_N, rows.labels_N
     classification = not target_N.is_floating_point()
     config = HeadConfig(
@@ -139,7 +161,7 @@ def fit_members(
     answers: list[Tensor] = []
     spreads: list[Tensor] = []
     timelines: list[dict[str, object]] = []
-    folds = _folds(labels_N, classification, plan, seed, rows.groups_N)
+    folds = _folds(labels_N, classification, plan, seed, rows.groups_N, rows.times_N)
     weights_N = rows.weights_N
     weights = None if weights_N is None else torch.from_numpy(weights_N).float()
     for k, (train, validation) in enumerate(folds):

@@ -131,6 +131,8 @@ def fit_outputs(
     The calibration and the level of numbers follow the rows' weights (DATA-5); the threshold and the width
     of intervals are chosen on the rows as they are.
     """
+    if weights_N is not None and not weights_N.any():
+        weights_N = None  # held-out rows that all weigh nothing are still the only ones there are
     if coding.classification:
         labels = labels_N.astype(np.int64)
         calibration = fit_calibration(labels, answer_NO, seed, weights_N)

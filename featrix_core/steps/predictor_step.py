@@ -38,7 +38,11 @@ def train_predictor(
         cost_false_negative=config.cost_false_negative,
     )
     predictor.prep_for_training(
-        data.development, target, data.target(target).kind, group_column=config.group_column
+        data.development,
+        target,
+        data.target(target).kind,
+        group_column=config.group_column,
+        time_column=config.time_column,
     )
     predictor.train(calibrate=False, on_progress=on_progress)
     predictor.save(out)

@@ -121,6 +121,35 @@ def fold_groups(table: Table, column: str) -> Rows:
     return codes
 
 
+def fold_times(
+    table: Table, column: str, groups_N: Rows | None = None
+) -> tuple[NDArray[np.float64] | None, tuple[Notice, ...]]:
+    """Time of every row (N) for folds within a table, NaN where a row has none.
+
+    With `groups_N` the time of the group's latest row, so that whole groups stay on one side. None
+    and a notice where all rows are of one moment: the hold-out may have taken the only other one.
+
+    Raises:
+        FeatrixUserError: no such column, or one of neither timestamps nor numbers.
+    """
+    times = _times(table, column)
+    if groups_N is not None:
+        latest = np.full(int(groups_N.max(initial=-1)) + 1, -np.inf)
+        np.maximum.at(latest, groups_N, np.where(np.isnan(times), -np.inf, times))
+        times = np.where(np.isinf(latest), np.nan, latest)[groups_N]
+    moments = len(np.unique(times[~np.isnan(times)]))
+    if moments > 1:
+        return times, ()
+    notice = Notice(
+        code="one_moment",
+        column=column,
+        message=f"The rows to train on cannot be told apart by their time in {column!r}",
+        figure=float(moments),
+        action="folds do not follow time",
+    )
+    return None, (notice,)
+
+
 def _hashes(texts: list[str]) -> Keys:
     if not texts:
         return np.zeros(0, np.uint64)
@@ -185,14 +214,7 @@ def _by_group(
         ) from error
 
 
-def _by_time(
-    table: Table,
-    column: str,
-    known: Rows,
-    fraction: float,
-    classes: Rows | None,
-    groups_N: Rows | None,
-) -> Split:
+def _times(table: Table, column: str) -> NDArray[np.float64]:
     _require(table, column)
     type = detect_type(column, table.arrow[column]).type
     if type not in (ColumnType.TIMESTAMP, ColumnType.SCALAR):
@@ -203,6 +225,18 @@ def _by_time(
         )
     times = typed_column(column, table.arrow[column], type, None).numbers_N
     assert times is not None
+    return times
+
+
+def _by_time(
+    table: Table,
+    column: str,
+    known: Rows,
+    fraction: float,
+    classes: Rows | None,
+    groups_N: Rows | None,
+) -> Split:
+    times = _times(table, column)
     chosen = None if groups_N is None else groups_N[known]
     try:
         split = time_split(times[known], fraction, classes, chosen)

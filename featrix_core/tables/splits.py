@@ -206,12 +206,13 @@ def kfold(
     Args:
         n_rows: says how many rows there are where `labels` are None.
         groups_N: no group is on both sides of a fold.
-        times_N: every fold validates on rows later than all that it trains on; the earliest rows
-            are never validated. Rows without a time count as the earliest.
+        times_N: every fold validates on rows later than all that it trains on, and rows of one
+            moment are never on both sides. About half of the rows, the earliest, are only trained
+            on, so that no fold learns from a few old rows. Rows without a time count as the earliest.
 
     Raises:
-        ValueError: as scikit-learn does, where there are fewer rows or groups than folds; groups
-            and times together.
+        ValueError: as scikit-learn does, where there are fewer rows or groups than folds; not more
+            moments than folds; groups and times together.
     """
     # Late, because it takes a second that a refusal of the table should not wait for.
     from sklearn.model_selection import (
@@ -219,7 +220,6 @@ def kfold(
         KFold,
         StratifiedGroupKFold,
         StratifiedKFold,
-        TimeSeriesSplit,
     )
 
     if labels is None and n_rows is None:
@@ -230,9 +230,7 @@ def kfold(
     assert count is not None
     cells = np.zeros(count)
     if times_N is not None:
-        order = np.argsort(np.where(np.isnan(times_N), -np.inf, times_N), kind="stable")
-        folds = [(order[a], order[b]) for a, b in TimeSeriesSplit(n_splits).split(cells)]
-        return [(np.sort(a).astype(np.int64), np.sort(b).astype(np.int64)) for a, b in folds]
+        return _time_folds(times_N, n_splits)
     if groups_N is not None:
         if len(np.unique(groups_N)) < n_splits:
             raise ValueError(f"{n_splits} folds need as many groups")
@@ -243,6 +241,28 @@ def kfold(
     else:
         chosen = StratifiedKFold(n_splits, shuffle=True, random_state=seed).split(cells, labels)
     return [(train.astype(np.int64), held.astype(np.int64)) for train, held in chosen]
+
+
+def _time_folds(times_N: NDArray[np.float64], n_splits: int) -> list[tuple[Rows, Rows]]:
+    _, moment_N, sizes = np.unique(
+        np.where(np.isnan(times_N), -np.inf, times_N), return_inverse=True, return_counts=True
+    )
+    if len(sizes) <= n_splits:
+        raise ValueError(f"{n_splits} folds by time need {n_splits + 1} moments")
+    earlier = np.cumsum(sizes)[:-1]  # rows before moment 1, 2, …
+    first: list[int] = []  # moment that each fold's validation begins with
+    for k in range(n_splits):
+        wanted = len(times_N) * (n_splits + k) / (2 * n_splits)
+        nearest = int(np.argmin(np.abs(earlier - wanted))) + 1
+        least = first[-1] + 1 if first else 1
+        first.append(min(max(nearest, least), len(sizes) - n_splits + k))
+    return [
+        (
+            np.flatnonzero(moment_N < begin).astype(np.int64),
+            np.flatnonzero((moment_N >= begin) & (moment_N < end)).astype(np.int64),
+        )
+        for begin, end in zip(first, [*first[1:], len(sizes)], strict=True)
+    ]
 
 
 def random_keys(count: int, seed: int) -> Keys:

@@ -16,6 +16,7 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.predictor.fitting import Fitted, answer, bag_answer, fit_members
 from featrix_core.predictor.labelled import LabelledRows
+from featrix_core.predictor.objective import PredictorNet, PredictorObjective
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.splits import kfold
@@ -47,12 +48,13 @@ def _fit(
     epochs: int = 2,
     weights_N: NDArray[np.float64] | None = None,
     groups_N: NDArray[np.int64] | None = None,
+    times_N: NDArray[np.float64] | None = None,
 ) -> Fitted:
     target = torch.from_numpy(labels.astype(np.int64 if classification else np.float32))
     return fit_members(
         space.model,
         space.tokenizer,
-        LabelledRows(batch, target, labels, weights_N, groups_N),
+        LabelledRows(batch, target, labels, weights_N, groups_N, times_N),
         int(labels.max()) + 1 if classification else 1,
         2,
         plan,
@@ -205,6 +207,43 @@ def test_no_group_is_on_both_sides_of_a_fold(
         assert sorted(fitted.held_out_rows.tolist()) == list(range(200))
         sizes = [len(np.unique(groups[part])) for part in np.split(fitted.held_out_rows, [68, 136])]
         assert sum(sizes) == pytest.approx(50, abs=2)
+
+
+@pytest.mark.parametrize(("folds", "days"), [(1, 40), (3, 40), (3, 2)])
+def test_members_validate_on_later_rows_than_they_train_on(
+    folds: int,
+    days: int,
+    credit_space: EmbeddingSpace,
+    batch: TokenBatch,
+    labels: NDArray[np.float64],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Several rows a day, out of order, some without a day: what the objective is given, not what was planned."""
+    times = (np.random.default_rng(2).permutation(200) % days).astype(np.float64)
+    times[::17] = np.nan
+    sides: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+
+    class Watching(PredictorObjective):
+        def __init__(
+            self,
+            net: PredictorNet,
+            rows: TokenBatch,
+            target_N: torch.Tensor,
+            train_rows: torch.Tensor,
+            validation_rows: torch.Tensor,
+            fine_tune: bool,
+            weights_N: torch.Tensor | None = None,
+        ) -> None:
+            sides.append((train_rows.numpy(), validation_rows.numpy()))
+            super().__init__(net, rows, target_N, train_rows, validation_rows, fine_tune, weights_N)
+
+    monkeypatch.setattr("featrix_core.predictor.fitting.PredictorObjective", Watching)
+    fitted = _fit(credit_space, batch, labels, _plan(folds), epochs=1, times_N=times)
+    assert len(sides) == len(fitted.members) == min(folds, days - 1)
+    for train, held in sides:
+        assert np.nanmax(times[train]) < times[held].min()
+    np.testing.assert_array_equal(fitted.held_out_rows, np.concatenate([h for _, h in sides]))
+    assert len(fitted.answer_NO) == len(fitted.spread_N) == len(fitted.held_out_rows) < 200
 
 
 def test_weights_act_like_repeated_rows(

@@ -218,6 +218,31 @@ def test_folds_by_group() -> None:
         kfold(labels, 5, groups_N=groups % 3)
 
 
+@given(
+    times=st.lists(
+        st.one_of(st.none(), st.integers(0, 8), st.floats(-1e9, 1e9)), min_size=2, max_size=60
+    ),
+    n_splits=st.integers(2, 5),
+)
+def test_folds_by_time_never_cut_through_a_moment(times: list[float | None], n_splits: int) -> None:
+    numbers = np.array([np.nan if t is None else float(t) for t in times])
+    moments = np.where(np.isnan(numbers), -np.inf, numbers)
+    if len(np.unique(moments)) <= n_splits:
+        with pytest.raises(ValueError, match="moments"):
+            kfold(None, n_splits, n_rows=len(times), times_N=numbers)
+        return
+    folds = kfold(None, n_splits, n_rows=len(times), times_N=numbers)
+    assert len(folds) == n_splits
+    for train, held in folds:
+        assert len(train) and len(held)
+        assert moments[train].max() < moments[held].min()
+    first, last = folds[0], folds[-1]
+    assert sorted([*first[0], *np.concatenate([held for _, held in folds])]) == list(
+        range(len(times))
+    )
+    assert len(last[0]) + len(last[1]) == len(times)
+
+
 def test_folds_by_time() -> None:
     times = np.random.default_rng(0).permutation(60).astype(float)
     times[:5] = np.nan
@@ -225,6 +250,8 @@ def test_folds_by_time() -> None:
     assert len(folds) == 4
     for train, held in folds:
         assert np.nanmax(times[train]) < times[held].min()
+        assert len(train) >= 30
+    assert sorted(len(held) for _, held in folds) == [7, 7, 8, 8]
     with pytest.raises(ValueError, match="not both"):
         kfold(None, 4, n_rows=60, times_N=times, groups_N=np.arange(60))
     with pytest.raises(ValueError, match="n_rows"):
