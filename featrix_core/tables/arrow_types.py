@@ -18,6 +18,9 @@ import pyarrow.compute as pc
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.json_reading import json_text, printable, text_array
+from featrix_core.tables.numbers import clear_points
+
+_FLOAT_DIGITS = 15  # decimal digits that float64 holds exactly
 
 
 def plain_table(table: pa.Table, where: str) -> pa.Table:
@@ -61,7 +64,9 @@ def _plain(array: pa.Array) -> pa.Array:
         return _timestamps(array)
     if pa.types.is_duration(kind):
         return _seconds(array)
-    if pa.types.is_decimal(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if pa.types.is_decimal(kind):
+        return _decimals(array)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return array.cast(pa.string())
     if pa.types.is_time(kind):
         return array.cast(pa.string())
@@ -109,6 +114,15 @@ def _timestamps(array: pa.Array) -> pa.Array:
             return utc
         except pa.ArrowInvalid:
             return array.view(pa.int64())
+
+
+def _decimals(array: pa.Array) -> pa.Array:
+    """Exact texts; those with three decimals, which a decimal comma would make thousands, are floats."""
+    if array.type.scale != 3:
+        return array.cast(pa.string())
+    if array.type.precision <= _FLOAT_DIGITS:
+        return array.cast(pa.float64())
+    return clear_points(array.cast(pa.string()))
 
 
 def _seconds(array: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.candidates import composite_share
 from featrix_core.tables.column import MAJORITY_SHARE, Accepted, Column
-from featrix_core.tables.numbers import Decimal, parse_numbers
+from featrix_core.tables.numbers import Decimal, native_decimal, parse_numbers
 from featrix_core.tables.ordinal import forced_order
 from featrix_core.tables.schema import ColumnSchema, ColumnType
 from featrix_core.tables.structured import (
@@ -77,11 +77,17 @@ def typed_column(
     texts = distinct_texts(array)
     if column_schema is None:
         return typed_from_texts(name, texts, type, None)
-    plain = pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)
-    if plain and column_schema.decimal != ".":
-        # Numbers that arrive as such have a point, whatever the texts of training had.
-        column_schema = column_schema.model_copy(update={"decimal": "."})
-    return typed_from_texts(name, texts, type, column_schema)
+    own: dict[str, object] = {"decimal": native_decimal(array.type, column_schema.decimal)}
+    if _is_moment(array.type):
+        # Moments that arrive as such are written in one form, whatever the texts of training had.
+        own["timestamp_format"] = ISO_FORMAT
+    return typed_from_texts(name, texts, type, column_schema.model_copy(update=own))
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
 def typed_from_texts(

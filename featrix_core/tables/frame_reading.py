@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from featrix_core.tables.json_reading import printable
 from featrix_core.tables.limits import check_names
+from featrix_core.tables.numbers import clear_points
+
+_NUMBERS = (int, float, np.integer, np.floating)
+_WHOLE_FLOATS = 2**53  # beyond it, float64 does not hold every whole number
 
 
 def from_pandas(frame: pd.DataFrame) -> pa.Table:
@@ -22,7 +30,12 @@ def from_pandas(frame: pd.DataFrame) -> pa.Table:
 
 
 def _series_to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
-    if series.dtype == object and _kinds(series) > 1:
+    kinds = _kinds(series) if series.dtype == object else set()
+    if len(kinds) > 1 and all(issubclass(kind, _NUMBERS) and kind is not bool for kind in kinds):
+        floats = series.where(series.notna(), np.nan).astype("float64")
+        if not (floats.abs() > _WHOLE_FLOATS).any():
+            return pa.array(floats, from_pandas=True)
+    if len(kinds) > 1:
         # Objects of several kinds have no Arrow type of their own: they become text.
         return _as_text(series)
     try:
@@ -34,12 +47,15 @@ def _series_to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
 def _as_text(series: pd.Series) -> pa.Array:
     objects = series.astype(object)
     text = objects.map(printable, na_action="ignore")
-    return pa.array(text.where(objects.notna(), None), type=pa.string())
+    array = pa.array(text.where(objects.notna(), None), type=pa.string())
+    number = objects.map(lambda cell: isinstance(cell, (float, np.floating, Decimal)))
+    return pc.if_else(pa.array(number.to_numpy(bool)), clear_points(array), array)
 
 
-def _kinds(series: pd.Series) -> int:
-    """How many Python types the distinct cells have; 1 where cells are lists and the like."""
+def _kinds(series: pd.Series) -> set[type]:
+    """The Python types of the cells; none where cells are lists and the like."""
     try:
-        return len({type(value) for value in series.dropna().unique()})
+        hash(tuple(series.dropna().unique()))
     except TypeError:
-        return 1
+        return set()
+    return set(series.dropna().map(type))

@@ -1,7 +1,9 @@
 """JSON arrays and JSON lines to an Arrow table of text columns, as a stream (DATA-1).
 
 A cell is the text of its value: numbers as they are written, nested objects and lists as JSON text. There
-is no vectorised parser that keeps numbers as they are written, so objects are parsed one by one.
+is no vectorised parser that keeps numbers as they are written, so objects are parsed one by one. Only a
+number such as 1.234, which a decimal comma would make a thousand, is changed: columns of numbers alone that
+hold one are float64, and among texts it is 1.2340.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from featrix_core.tables.bad_rows import BadRows
 from featrix_core.tables.json_elements import MAX_ELEMENT_BYTES, array_elements
 from featrix_core.tables.limits import MAX_COLUMNS, check_names
+from featrix_core.tables.numbers import clear_points
 from featrix_core.tables.sampling import RowSample
 from featrix_core.tables.schema import Notice
 from featrix_core.tables.text_encoding import Utf8Text
@@ -52,17 +56,21 @@ def read_json_table(
         blocks = chain((head,), blocks)
     elements = _lines(blocks) if by_line else _numbered(array_elements(blocks, where))
     names: dict[str, None] = {}
+    worded: set[str] = set()
     for rows in _batches(elements, bad):
         chosen, keys = sample.admit(len(rows))
         kept = rows if len(chosen) == len(rows) else [rows[at] for at in chosen.tolist()]
         names.update(dict.fromkeys(chain.from_iterable(rows)))
         if len(names) > MAX_COLUMNS:
             check_names(list(names), where)
-        sample.add(_columns(kept, list(names)), keys)
+        sample.add(_columns(kept, list(names), worded), keys)
     pieces = sample.tables()
     if not pieces:
         return pa.table({}), text.encoding, text.notices()
     table = pa.concat_tables(pieces, promote_options="default").drop_columns([_ROWS])
+    for at, name in enumerate(table.column_names):
+        if name not in worded:
+            table = table.set_column(at, name, _figures(table.column(at)))
     return table, text.encoding, text.notices()
 
 
@@ -145,14 +153,32 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
 
 
-def _columns(rows: list[dict[str, Any]], names: list[str]) -> pa.Table:
+def _columns(rows: list[dict[str, Any]], names: list[str], worded: set[str]) -> pa.Table:
+    """Text columns; `worded` learns the names of those with cells other than numbers."""
     arrays: dict[str, Any] = {_ROWS: pa.nulls(len(rows))}
     for name in names:
         cells = [row.get(name) for row in rows]
-        if set(map(type, cells)) - {str, _Number, type(None)}:
+        kinds = set(map(type, cells)) - {type(None)}
+        number = [isinstance(cell, _Number) for cell in cells] if _Number in kinds else []
+        if kinds - {str, _Number}:
             cells = [_cell(value) for value in cells]
-        arrays[printable(name)] = text_array(cells)
+        texts = text_array(cells)
+        if number:
+            texts = pc.if_else(pa.array(number), clear_points(texts), texts)
+        if kinds - {_Number}:
+            worded.add(printable(name))
+        arrays[printable(name)] = texts
     return pa.table(arrays)
+
+
+def _figures(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of numbers alone: float64 where one could be taken for a thousand, else as it is."""
+    doubtful = pc.match_substring_regex(column, r"^-?\d{1,3}\.\d{3}0$")
+    # Many digits are more than float64 holds, and exponents may be.
+    exact = pc.match_substring_regex(column, r"\d{16}|\d{15}\.|[eNI]")
+    if not pc.any(doubtful).as_py() or pc.any(exact).as_py():
+        return column
+    return column.cast(pa.float64())
 
 
 def text_array(cells: list[str | None]) -> pa.Array:

@@ -113,6 +113,7 @@ _COMMA = (
 )
 _HEIGHT = r"^(?P<feet>\d{1,2})\s?(?:'|ft\.?|feet)\s?(?:(?P<inches>\d{1,2}(?:\.\d+)?)\s?(?:\"|''|″|in\.?|inches)?)?$"
 _WORDY_SHARE = 0.9
+_THOUSAND = r"^[+-]?\d{1,3}\.\d{3}$"  # where commas are decimal marks
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def read_numbers(texts: Sequence[str] | NDArray[np.object_], decimal: Decimal = 
     units = np.full(len(array), "", dtype=object)
     plain = _matches(array, _PLAIN)
     if decimal == ",":
-        plain &= ~_matches(array, r"^[+-]?\d{1,3}\.\d{3}$")  # a thousand there
+        plain &= ~_matches(array, _THOUSAND)
     if plain.any():
         values[plain] = _cast(array.filter(pa.array(plain)))
     rest = ~plain & _matches(array, r"\d")
@@ -158,6 +159,25 @@ def read_numbers(texts: Sequence[str] | NDArray[np.object_], decimal: Decimal = 
         cells = [text.translate(_SIGNS) for text in array.filter(pa.array(rest)).to_pylist()]
         values[rest], units[rest] = _dressed(pa.array(cells, pa.string()), decimal)
     return Numbers(np.where(np.isfinite(values), values, np.nan), units)
+
+
+def native_decimal(kind: pa.DataType, frozen: Decimal) -> Decimal:
+    """The mark to read cells of a type by: numbers that arrive as numbers have a point.
+
+    `frozen` is the mark that the texts of training had; texts are read by it.
+    """
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    native = pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind)
+    return "." if native else frozen
+
+
+def clear_points(array: pa.Array) -> pa.Array:
+    """Texts of numbers that arrived as numbers, in a form that is no thousand: 1.234 is 1.2340.
+
+    For columns that have to become text because other cells are texts.
+    """
+    return pc.replace_substring_regex(array, _THOUSAND[:1] + f"({_THOUSAND[1:-1]})$", r"\10")
 
 
 def decide_decimal(texts: Sequence[str], counts_V: NDArray[np.int64]) -> Decimal:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -13,7 +12,9 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.build import missing_column
 from featrix_core.tables.cleaning import DistinctTexts, distinct_texts, parse_numbers
 from featrix_core.tables.column import Column
-from featrix_core.tables.numbers import Decimal
+from featrix_core.tables.decimal_marks import marked_column
+from featrix_core.tables.notices import ambiguous_numbers
+from featrix_core.tables.numbers import native_decimal
 from featrix_core.tables.schema import ColumnType, Frozen, Notice
 from featrix_core.tables.statistics import numeric_statistics
 from featrix_core.tables.table import Table
@@ -65,8 +66,8 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
             value=kind,
             remedy="Use one of the three, or leave the kind to detection",
         )
-    texts = distinct_texts(table.arrow[name])
-    column = Column(name, texts)
+    column = marked_column(table, name)
+    texts = column.texts
     decided = decide_column(column).type
     numeric = decided is ColumnType.SCALAR
     usable = ~texts.soft_V if numeric else np.ones(len(texts.values), dtype=bool)
@@ -99,17 +100,13 @@ def encode_target(table: Table, target: TargetSchema) -> NDArray[np.float64]:
         raise missing_column(target.name, table.names)
     texts = distinct_texts(table.arrow[target.name])
     if target.kind == "scalar":
-        values = parse_numbers(texts.values, _decimal(table, target), target.unit)
+        decimal = native_decimal(table.arrow[target.name].type, target.decimal)
+        values = parse_numbers(texts.values, decimal, target.unit)
     else:
         index = {text: float(position) for position, text in enumerate(target.classes)}
         values = np.array([index.get(text, np.nan) for text in texts.values], dtype=np.float64)
     encoded: NDArray[np.float64] = np.append(values, np.nan)[texts.codes_N]
     return encoded
-
-
-def _decimal(table: Table, target: TargetSchema) -> Decimal:
-    """Numbers that arrive as such have a point, whatever the texts of training had."""
-    return "." if pa.types.is_floating(table.arrow[target.name].type) else target.decimal
 
 
 def _few_whole_numbers(column: Column) -> bool:
@@ -150,6 +147,10 @@ def _scalar_target(table: Table, column: Column) -> TargetSchema:
                 figure=float(n_failed),
                 action="rows without a label are left out",
             )
+        )
+    if column.open_decimal is not None:
+        notices.append(
+            ambiguous_numbers(f"Target {name!r}", name, column.open_decimal, column.decimal)
         )
     return TargetSchema(
         name=name,
