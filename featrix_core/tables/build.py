@@ -11,6 +11,7 @@ import pyarrow as pa
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
 from featrix_core.tables.column import Accepted, Column
+from featrix_core.tables.decimal_marks import marked_column
 from featrix_core.tables.filtering import filter_column
 from featrix_core.tables.fit import forced_type, typed_column, typed_from_texts
 from featrix_core.tables.hybrid import find_groups
@@ -37,6 +38,8 @@ from featrix_core.tables.texts import distinct_texts
 from featrix_core.tables.types import TypeDecision, decide_column, native_type
 
 _PARSED = (ColumnType.SCALAR, ColumnType.TIMESTAMP, ColumnType.VECTOR, ColumnType.JSON)
+_RETYPED_CELLS = 20
+"""A frozen column is called retyped on no fewer cells than this: a single row has single odd cells."""
 _WHOLE = (ColumnType.VECTOR, ColumnType.JSON)  # never judged as identifiers
 
 
@@ -82,7 +85,7 @@ def build_schema(
             assert vectors is not None
             judged = Column(name, vector_codes(vectors))
         else:
-            judged = Column(name, distinct_texts(array))
+            judged = marked_column(table, name)
             decision = decide_column(judged)
         override = overrides.get(name)
         type = override or decision.type
@@ -116,7 +119,8 @@ def typed_columns(table: Table, schema: TableSchema) -> dict[str, TypedColumn]:
 
     Raises:
         FeatrixUserError: a column is missing, or more than half of the cells of a number or
-            timestamp column do not parse (the column was retyped).
+            timestamp column do not parse (the column was retyped); fewer than 20 cells are no
+            evidence of that, those that do not parse are missing.
     """
     for name in schema.names:
         if name not in table.names:
@@ -124,7 +128,7 @@ def typed_columns(table: Table, schema: TableSchema) -> dict[str, TypedColumn]:
     result: dict[str, TypedColumn] = {}
     for column in schema.columns:
         typed = typed_column(column.name, table.arrow[column.name], column.type, column)
-        _require_fit(typed, column.timestamp_format)
+        _require_fit(typed, column.timestamp_format, _RETYPED_CELLS)
         result[column.name] = typed
     return result
 
@@ -161,7 +165,11 @@ def scoring_notices(
 def missing_column(name: str, names: Sequence[str]) -> FeatrixUserError:
     """The error for a column that a table does not have, with the closest names it does have."""
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    cases = [n for n in names if n.casefold() == name.casefold()]
+    close = list(dict.fromkeys(cases + close))[:3]
     hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+    if not close and list(names) == [f"column_{place}" for place in range(1, len(names) + 1)]:
+        hint = "The file seems to have no header; give it a first line with the names. "
     shown = ", ".join(list(names)[:20]) + (", …" if len(names) > 20 else "")
     return FeatrixUserError(
         f"The table has no column {name!r}",
@@ -257,12 +265,12 @@ def _ranked(typed: TypedColumn) -> tuple[tuple[str, ...], tuple[int, ...]]:
     )
 
 
-def _require_fit(typed: TypedColumn, timestamp_format: str | None) -> None:
+def _require_fit(typed: TypedColumn, timestamp_format: str | None, least_cells: int = 1) -> None:
     """Refuse a column that is read in one form only and of which most cells have another."""
     if typed.type not in _PARSED:
         return
     parsed = int((~typed.missing_N).sum())
-    if typed.n_unparsed <= parsed:
+    if typed.n_unparsed <= parsed or typed.n_unparsed + parsed < least_cells:
         return
     kinds = {
         ColumnType.SCALAR: "a number",

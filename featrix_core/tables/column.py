@@ -12,7 +12,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from featrix_core.tables.numbers import Decimal, Numbers, decide_decimal, decide_unit, read_numbers
+from featrix_core.tables.numbers import (
+    Decimal,
+    Numbers,
+    clear_decimal,
+    decide_unit,
+    read_numbers,
+    two_readings,
+)
 from featrix_core.tables.schema import ColumnType
 from featrix_core.tables.texts import DistinctTexts
 from featrix_core.tables.timestamps import FormatFit, fit_format
@@ -55,10 +62,16 @@ class Refused:
 
 @dataclass
 class Column:
-    """One column under judgement; every figure is computed at most once."""
+    """One column under judgement; every figure is computed at most once.
+
+    `likely` is the decimal mark to take where the cells leave it open; `written` tells cells that
+    were texts from numbers that arrived as such, whose mark is a point.
+    """
 
     name: str
     texts: DistinctTexts
+    likely: Decimal = "."
+    written: bool = True
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -96,8 +109,20 @@ class Column:
     @cached_property
     def decimal(self) -> Decimal:
         """The decimal mark of the column's numbers."""
+        return self._clear_decimal or self.likely
+
+    @cached_property
+    def _clear_decimal(self) -> Decimal | None:
         values, counts = self.hard
-        return decide_decimal(values, counts)
+        return clear_decimal(values, counts)
+
+    @property
+    def open_decimal(self) -> str | None:
+        """A frequent cell such as "1,234" where no cell tells decimal mark and thousands apart."""
+        if not self.written or self._clear_decimal is not None:
+            return None
+        found = self.texts.examples(two_readings(self.texts.values), 1)
+        return found[0] if found else None
 
     @cached_property
     def figures(self) -> Numbers:

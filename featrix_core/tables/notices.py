@@ -149,6 +149,11 @@ def _numeric_notices(column: ColumnSchema, judged: Column, fit: Accepted) -> lis
                     "treated as missing; convert them to one unit to keep them",
                 )
             )  # fmt: skip
+    example = judged.open_decimal if column.type is ColumnType.SCALAR else None
+    if example is not None:
+        notices.append(
+            ambiguous_numbers(f"Column {column.name!r}", column.name, example, column.decimal)
+        )
     if column.type is ColumnType.SCALAR and 1 < column.n_unique <= FEW_NUMBERS:
         notices.append(
             _notice(
@@ -165,6 +170,19 @@ def _numeric_notices(column: ColumnSchema, judged: Column, fit: Accepted) -> lis
             )
         )  # fmt: skip
     return notices
+
+
+def ambiguous_numbers(said: str, name: str, example: str, decimal: str) -> Notice:
+    """Numbers of which none tells a decimal mark from a mark of thousands; `said` names the column."""
+    read = "a decimal mark" if decimal in example else "a mark of thousands"
+    mark = "," if "," in example else "."
+    return Notice(
+        code="ambiguous_numbers",
+        message=f"{said}: in numbers such as {example!r} the {mark!r} may be a decimal mark or "
+        "a mark of thousands",
+        column=name,
+        action=f"read as {read}",
+    )
 
 
 def _notice(column: ColumnSchema, code: str, what: str, figure: float, action: str) -> Notice:

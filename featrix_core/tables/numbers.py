@@ -111,6 +111,7 @@ _COMMA = (
     r"^[^\d.,]*(?:\d{1,3}(?:[. '_]\d{3})+,\d*|\d+,(?:\d{1,2}|\d{4,})|0?,\d+|\d{4,},\d+"
     r"|\d{1,3}(?:\.\d{3}){2,})[^\d.,]*$"
 )
+_EITHER = r"^[^\d.,]*[1-9]\d{0,2}[.,]\d{3}[^\d.,]*$"
 _HEIGHT = r"^(?P<feet>\d{1,2})\s?(?:'|ft\.?|feet)\s?(?:(?P<inches>\d{1,2}(?:\.\d+)?)\s?(?:\"|''|″|in\.?|inches)?)?$"
 _WORDY_SHARE = 0.9
 _THOUSAND = r"^[+-]?\d{1,3}\.\d{3}$"  # where commas are decimal marks
@@ -182,10 +183,22 @@ def clear_points(array: pa.Array) -> pa.Array:
 
 def decide_decimal(texts: Sequence[str], counts_V: NDArray[np.int64]) -> Decimal:
     """The decimal mark of a column, by the cells that can be read in one way only; "." in doubt."""
+    return clear_decimal(texts, counts_V) or "."
+
+
+def clear_decimal(texts: Sequence[str], counts_V: NDArray[np.int64]) -> Decimal | None:
+    """`decide_decimal`, but None where no cell can be read in one way only."""
     array = pa.array([text.translate(_SIGNS) for text in texts], pa.string())
     commas = int(counts_V[_matches(array, _COMMA)].sum())
     points = int(counts_V[_matches(array, _POINT)].sum())
+    if not commas and not points:
+        return None
     return "," if commas > points else "."
+
+
+def two_readings(texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of V texts are such as 1.234 or 1,234: a thousand, or a number with three decimals."""
+    return _matches(pa.array([text.translate(_SIGNS) for text in texts], pa.string()), _EITHER)
 
 
 def decide_unit(numbers: Numbers, counts_V: NDArray[np.int64]) -> str | None:
