@@ -110,13 +110,13 @@ def predict(
         table = read_table(data, on_progress=bar)
     with screen.status("scoring"):
         from featrix_core.single_predictor import SinglePredictor
-        from featrix_core.steps.score_step import write_scores
+        from featrix_core.steps.score_step import score_notices, write_scores
 
         predictor = SinglePredictor.load(folder)
         write_scores(predictor, table, out, explain)
-        notices = (*table.notices, *predictor.scoring_notices(table))
+        notices = score_notices(predictor, table)
     _say_notices(screen, notices)
-    screen.print(f"{table.n_rows} rows → {out}", highlight=False, soft_wrap=True)
+    screen.print(f"{table.n_records} rows → {out}", highlight=False, soft_wrap=True)
 
 
 @app.command()

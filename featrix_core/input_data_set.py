@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -14,7 +14,9 @@ from featrix_core.tables.schema import ColumnType, TableSchema
 from featrix_core.tables.splits import random_split
 from featrix_core.tables.table import Table
 
-TableLike: TypeAlias = str | Path | pd.DataFrame | Table
+TableLike: TypeAlias = (
+    str | Path | pd.DataFrame | Table | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+)
 
 
 def as_table(data: TableLike | FeatrixInputDataSet) -> Table:
@@ -28,7 +30,7 @@ class FeatrixInputDataSet:
     """A table and the columns of it that may enter a space.
 
     Args:
-        df: a DataFrame, the path of a CSV or Parquet file, or a `Table`.
+        df: a DataFrame, the path of a table file, rows as dicts, or a `Table`.
         ignore_cols: columns that never enter the space (name the prediction targets here).
         overrides: column types to use instead of the detected ones.
 

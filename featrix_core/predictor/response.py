@@ -19,12 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from featrix_core.files import write_json
 from featrix_core.predictor.guardrails import UNLIKE_SIGMA, UNUSUAL_SIGMA
+from featrix_core.tables.bad_rows import BadRows
 from featrix_core.tables.schema import Notice
 
 Floats = NDArray[np.float64]
 Confidence = Literal["high", "medium", "low"]
 
 RESPONSE_VERSION: Literal[1] = 1
+UNREADABLE = "unreadable_row"
 SCHEMA_PATH = Path(__file__).with_name("response.schema.json")
 
 _LEVELS = np.array(["low", "medium", "high"], dtype=object)
@@ -70,7 +72,9 @@ class PredictionRow(_Model):
     """The answer for one row."""
 
     row_id: int = Field(ge=0, description="Position of the row in the input, from 0")
-    prediction: str | float = Field(description="Predicted class, or number in the target's unit")
+    prediction: str | float | None = Field(
+        description="Predicted class, or number in the target's unit; null for an unreadable row"
+    )
     probability: float | None = Field(
         default=None, ge=0.0, le=1.0, description="Two classes: of the predicted class, calibrated"
     )
@@ -184,6 +188,7 @@ def build_responses(
     sigma_N: Floats | None = None,
     flags: Sequence[Sequence[Notice]] | None = None,
     importance: Importance | None = None,
+    bad: BadRows | None = None,
 ) -> list[dict[str, Any]]:
     """One JSON-ready dict per row, in the shape of `PredictionRow` (PRED-5).
 
@@ -193,9 +198,10 @@ def build_responses(
         sigma_N: distance from the training data, lowers the confidence.
         flags: warnings per row, from `guardrails`.
         importance: signed contributions per row.
+        bad: records that cannot be read; each is answered in its place, with a null prediction.
     """
     n = _n_rows(scores)
-    columns: dict[str, list[Any]] = {"row_id": list(range(n))}
+    columns: dict[str, list[Any]] = {"row_id": _places(n, bad).tolist()}
     if isinstance(scores, ClassScores):
         predicted = scores.predicted_N
         columns["prediction"] = np.array(scores.classes, dtype=object)[predicted].tolist()
@@ -221,10 +227,31 @@ def build_responses(
         ]
     shared = metadata.model_dump(mode="json", exclude_none=True)
     names = list(columns)
-    return [
+    answers = [
         {**dict(zip(names, cells, strict=True)), "metadata": shared}
         for cells in zip(*columns.values(), strict=True)
     ]
+    if bad is None:
+        return answers
+    unread = [
+        {
+            "row_id": place,
+            "prediction": None,
+            "confidence": "low",
+            "warnings": [reason],
+            "warning_codes": [UNREADABLE],
+            "metadata": shared,
+        }
+        for place, reason in zip(bad.positions_B.tolist(), bad.reasons(), strict=True)
+    ]
+    return sorted(answers + unread, key=lambda row: int(row["row_id"]))
+
+
+def _places(n: int, bad: BadRows | None) -> NDArray[np.int64]:
+    """Positions of the `n` readable rows among all records."""
+    if bad is None:
+        return np.arange(n)
+    return np.delete(np.arange(n + bad.count), bad.positions_B)
 
 
 def build_frame(
@@ -233,13 +260,15 @@ def build_frame(
     sigma_N: Floats | None = None,
     flags: Sequence[Sequence[Notice]] | None = None,
     importance: Importance | None = None,
+    bad: BadRows | None = None,
 ) -> pd.DataFrame:
     """One row per input row: the table that batch scoring writes (PRED-5).
 
     Classes: `prediction`, `probability_<class>` in the order of `classes`, `confidence`,
     `warnings`. Numbers: `prediction`, `interval_low`, `interval_high`, `confidence`, `warnings`.
     With `importance` a last column of that name with `(column, contribution)` pairs. `to_arrow`
-    gives it exact types.
+    gives it exact types. Records in `bad` stand in their places with nothing but a warning and
+    confidence `low`.
     """
     n = _n_rows(scores)
     columns: dict[str, Any] = {}
@@ -258,7 +287,15 @@ def build_frame(
         columns["importance"] = [
             list(zip(importance.names, row, strict=True)) for row in importance.values_NC.tolist()
         ]
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(columns)
+    if bad is None:
+        return frame
+    frame.index = pd.Index(_places(n, bad))
+    text = pd.Series([[reason] for reason in bad.reasons()], bad.positions_B, dtype=object)
+    frame = frame.reindex(np.arange(n + bad.count))
+    frame["confidence"] = frame["confidence"].fillna("low")
+    frame["warnings"] = frame["warnings"].fillna(text)
+    return frame
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:

@@ -14,6 +14,7 @@ from featrix_core.single_predictor import SinglePredictor
 from featrix_core.steps.figures import write_figures
 from featrix_core.steps.outputs import SCORE_ENDINGS, check_output_file
 from featrix_core.tables.reading import read_table
+from featrix_core.tables.schema import Notice
 from featrix_core.tables.table import Table
 
 
@@ -27,6 +28,13 @@ def write_scores(model: SinglePredictor, table: Table, out: Path, explain: bool 
         frame = model.predict_frame(table, explain=explain)
         with atomic_file(out) as aside:
             pq.write_table(to_arrow(frame), aside)
+
+
+def score_notices(model: SinglePredictor, table: Table) -> tuple[Notice, ...]:
+    """What is odd about a table that was scored as a whole."""
+    place = {"action": "each has a row of its own, without a prediction"}
+    read = (n.model_copy(update=place) if n.code == "bad_rows" else n for n in table.notices)
+    return (*read, *model.scoring_notices(table))
 
 
 def batch_score(
@@ -44,6 +52,6 @@ def batch_score(
         folder = registry.fetch_bundle(registry.resolve(str(predictor)), out.parent / "model")
     model = SinglePredictor.load(folder)
     write_scores(model, table, out, explain)
-    notices = (*table.notices, *model.scoring_notices(table))
+    notices = score_notices(model, table)
     write_json(out.parent / "notices.json", [n.model_dump(mode="json") for n in notices])
-    return write_figures(out.parent, {"rows": table.n_rows, "notices": len(notices)})
+    return write_figures(out.parent, {"rows": table.n_records, "notices": len(notices)})

@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import write_text
 from featrix_core.tables.schema import Notice
@@ -36,6 +39,7 @@ class BadRows:
     def __init__(self) -> None:
         self.count = 0
         self.listed: list[BadRow] = []
+        self._rows: list[NDArray[np.int64]] = []
 
     @property
     def room(self) -> int:
@@ -44,13 +48,32 @@ class BadRows:
 
     def add(self, row: int, line: int, reason: str, raw: bytes) -> None:
         """Set one row aside."""
-        self.count += 1
+        self.count_rows(np.array([row], np.int64))
         if len(self.listed) < LISTED_ROWS:
             text = raw[:_SHOWN_BYTES].decode("utf-8", "backslashreplace").rstrip("\r\n")
             cut = len(text) > _SHOWN_CHARS or len(raw) > _SHOWN_BYTES
             self.listed.append(
                 BadRow(row, line, reason, text[:_SHOWN_CHARS] + ("…" if cut else ""))
             )
+
+    def count_rows(self, rows: NDArray[np.int64]) -> None:
+        """Set rows (numbers from 1) aside that are not listed."""
+        self.count += len(rows)
+        self._rows.append(rows)
+
+    @property
+    def positions_B(self) -> NDArray[np.int64]:
+        """Positions of all of them among the records of the file, from 0, ascending."""
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *self._rows])) - 1
+
+    def reasons(self) -> list[str]:
+        """A sentence for each of `positions_B`."""
+        told = {row.row: f"{row.place} cannot be read: {row.reason}." for row in self.listed}
+        return [
+            sentence[:1].upper() + sentence[1:]
+            for row in (self.positions_B + 1).tolist()
+            for sentence in (told.get(row) or f"row {row} cannot be read.",)
+        ]
 
     def write(self, path: Path) -> None:
         """One JSON object per listed row; nothing where there is none."""

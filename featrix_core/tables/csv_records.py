@@ -222,7 +222,9 @@ class RecordScanner:
             reason = reasons.get(r) or f"{fields[r]} fields, {self._width} are expected"
             raw = data[starts[r] : ends[r]]
             self._bad.add(self._row + int(rows[r]) - 1, line, reason, raw)
-        self._bad.count += int(np.count_nonzero(bad)) - len(listed)
+        unlisted = np.flatnonzero(bad)[len(listed) :]
+        if len(unlisted):
+            self._bad.count_rows(self._row + rows[unlisted] - 1)
         self._row += int(rows[-1]) if len(rows) else 0
         self._line += len(line_ends(data, found.end)) if found.n_lines is None else found.n_lines
         return Records(data, starts[good], ends[good])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -31,6 +32,9 @@ from featrix_core.tables.spreadsheets import (
 )
 from featrix_core.tables.table import Source, Table
 
+TableData: TypeAlias = (
+    str | Path | pd.DataFrame | pa.Table | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+)
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 PARQUET_ENDINGS = (".parquet", ".pq")
 JSON_ENDINGS = (".json",)
@@ -39,7 +43,7 @@ ENDINGS = CSV_ENDINGS + PARQUET_ENDINGS + JSON_ENDINGS + JSON_LINES_ENDINGS
 
 
 def read_table(
-    data: str | Path | pd.DataFrame | pa.Table,
+    data: TableData,
     *,
     max_rows: int | None = None,
     seed: int = 42,
@@ -54,7 +58,7 @@ def read_table(
     keep their plain Arrow types; what cells mean is decided later, so that all sources give the same schema.
 
     Args:
-        data: path, URL, DataFrame or Arrow table.
+        data: path, URL, DataFrame, Arrow table, a list of rows as dicts, or one such row.
         max_rows: of more rows, an exact uniform sample is kept, in the order of the file; None keeps all.
         seed: of the sample.
         on_progress: told of bytes read and bytes in all.
@@ -62,7 +66,8 @@ def read_table(
 
     Raises:
         FeatrixUserError: the file is missing, empty, damaged, of an unknown kind, without rows, unpacks to too much,
-            has column names that are not distinct, or more than half of its rows cannot be read.
+            has column names that are not distinct, or more than half of its rows cannot be read;
+            or `data` is none of these things.
     """
     sample = RowSample(max_rows, seed)
     if isinstance(data, pa.Table):
@@ -71,11 +76,37 @@ def read_table(
     if isinstance(data, pd.DataFrame):
         frame = from_pandas(data)
         return _in_memory(frame, Source(name="DataFrame", format="dataframe"), sample)
+    if isinstance(data, Mapping) or (isinstance(data, Sequence) and not isinstance(data, str)):
+        rows = [data] if isinstance(data, Mapping) else list(data)
+        frame = from_pandas(_frame_of(rows))
+        return _in_memory(frame, Source(name="list of rows", format="rows"), sample)
+    if not isinstance(data, (str, Path)):
+        raise _no_table(data)
+    if not str(data).strip():
+        raise FeatrixUserError("The path of the data is empty", remedy="Name a file")
     if is_remote(str(data)):
         with fetch(str(data), on_progress) as local:
             return _read_file(local, str(data), sample, None, bad_rows_to)
     with fetch(str(data)) as local:
         return _read_file(local, str(local), sample, on_progress, bad_rows_to)
+
+
+def _frame_of(rows: list[object]) -> pd.DataFrame:
+    """Rows given as dicts; a key that a row does not have is a missing cell."""
+    if not rows:
+        raise FeatrixUserError("The list of rows is empty", remedy="Give at least one row")
+    named = [row for row in rows if isinstance(row, Mapping)]
+    if len(named) < len(rows):
+        raise _no_table(next(row for row in rows if not isinstance(row, Mapping)))
+    return pd.DataFrame(named)
+
+
+def _no_table(data: object) -> FeatrixUserError:
+    return FeatrixUserError(
+        f"No table can be made of {type(data).__name__}",
+        value=repr(data)[:80],
+        remedy="Give a path, a DataFrame, an Arrow table, a list of dicts, or a dict for one row",
+    )
 
 
 def _in_memory(arrow: pa.Table, source: Source, sample: RowSample) -> Table:
@@ -169,7 +200,8 @@ def _finished(
         )
         notices = (*notices, sampled)
     full = replace(source, rows_read=sample.n_seen, bad_rows=bad.count)
-    return Table(arrow.replace_schema_metadata(None), full, notices)
+    known = bad if bad.count and arrow.num_rows == sample.n_seen else None
+    return Table(arrow.replace_schema_metadata(None), full, notices, known)
 
 
 def _ending(name: str) -> str:

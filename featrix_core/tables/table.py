@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from featrix_core.tables.bad_rows import BadRows
 from featrix_core.tables.schema import ColumnType, Notice
 
 
@@ -32,11 +33,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as read: text from CSV (nothing parsed yet), native Arrow types from Parquet."""
+    """Rows as read: text from CSV (nothing parsed yet), native Arrow types from Parquet.
+
+    `bad`: the records between the rows that cannot be read; None where there are none, and for tables
+    that are no longer what was read (samples, chosen rows, other columns).
+    """
 
     arrow: pa.Table
     source: Source
     notices: tuple[Notice, ...] = ()
+    bad: BadRows | None = None
 
     @property
     def n_rows(self) -> int:
@@ -47,6 +53,11 @@ class Table:
     def names(self) -> list[str]:
         """Column names in order."""
         return list(self.arrow.column_names)
+
+    @property
+    def n_records(self) -> int:
+        """Number of rows, those included that cannot be read."""
+        return self.n_rows + (self.bad.count if self.bad else 0)
 
     def take(self, rows: NDArray[np.int64]) -> Table:
         """The given rows, in the given order."""

@@ -95,6 +95,28 @@ def test_predictions_have_a_row_per_row_and_fixed_columns(scores: pa.Table) -> N
     assert frame[PROBABILITIES].to_numpy().std(axis=0).min() > 0.01
 
 
+def test_unreadable_records_are_answered_in_their_places(
+    run: Run, model: Path, new_rows: pd.DataFrame, scores: pa.Table, tmp_path: Path
+) -> None:
+    lines = new_rows.to_csv(index=False).splitlines()
+    lines[5:5] = ["one,field,too,many,for,this,table"]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    data = ("--model", model, "--data", "rows.csv", "--out")
+    for out in ("out.parquet", "out.jsonl"):
+        result = run("predict", *data, out, cwd=tmp_path)
+        assert "61 rows →" in result.stderr and "without a prediction" in result.stderr
+    found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    predicted = scores["prediction"].to_pylist()
+    assert [row["prediction"] for row in found] == [*predicted[:4], None, *predicted[4:]]
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["row_id"] for row in answers] == list(range(61))
+    assert answers[4]["warnings"] == ["Line 6 cannot be read: 7 fields, 6 are expected."]
+    Draft202012Validator(json.loads(SCHEMA_PATH.read_text("utf-8"))).validate(answers[4])
+    run("embed", *data, "vectors.parquet", cwd=tmp_path)
+    vectors = pq.read_table(tmp_path / "vectors.parquet")["embedding"]
+    assert len(vectors) == 61 and vectors.null_count == 1 and not vectors[4].is_valid
+
+
 def test_rows_keep_their_order(
     run: Run, model: Path, new_rows: pd.DataFrame, scores: pa.Table, tmp_path: Path
 ) -> None:

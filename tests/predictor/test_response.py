@@ -27,6 +27,7 @@ from featrix_core.predictor.response import (
     response_schema,
     to_arrow,
 )
+from featrix_core.tables.bad_rows import BadRows
 
 DOCS = Path(__file__).parents[2] / "docs" / "response-schema.md"
 META = ResponseMetadata(
@@ -145,6 +146,34 @@ def test_frames_have_the_promised_columns() -> None:
         "warnings",
         "importance",
     ]
+
+
+@pytest.mark.parametrize("scores", [TWO, THREE, NUMBERS])
+def test_unreadable_records_keep_their_places(
+    scores: ClassScores | NumberScores, tmp_path: Path
+) -> None:
+    bad = BadRows()
+    bad.add(1, 2, "3 fields, 2 are expected", b"1,2,3")
+    bad.add(4, 7, "a NUL character", b"")
+    n_good = 2 if scores is THREE else 3
+    importance = Importance(("age",), np.ones((n_good, 1)))
+    plain = build_responses(scores, META, importance=importance)
+    rows = build_responses(scores, META, importance=importance, bad=bad)
+    check(rows)
+    assert [row["row_id"] for row in rows] == list(range(n_good + 2))
+    assert [row["prediction"] is None for row in rows][:4] == [True, False, False, True]
+    assert rows[0]["warnings"] == ["Line 2 cannot be read: 3 fields, 2 are expected."]
+    assert rows[3]["warning_codes"] == ["unreadable_row"]
+    assert rows[1] == {**plain[0], "row_id": 1}
+    frame = build_frame(scores, importance=importance, bad=bad)
+    pq.write_table(to_arrow(frame), tmp_path / "scored.parquet")
+    back = pq.read_table(tmp_path / "scored.parquet").to_pylist()
+    assert [row["prediction"] for row in back] == [row["prediction"] for row in rows]
+    assert [row["warnings"] for row in back] == [row["warnings"] for row in rows]
+    assert [row["confidence"] for row in back] == [row["confidence"] for row in rows]
+    assert all(
+        value is None for name, value in back[3].items() if name not in ("confidence", "warnings")
+    )
 
 
 @pytest.mark.parametrize("scores", [TWO, NUMBERS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import sha256_of
+from featrix_core.input_data_set import as_table
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.reading import read_table
 
@@ -186,6 +188,27 @@ def test_data_frames() -> None:
         read_table(pd.DataFrame(index=[1, 2]))
     with pytest.raises(FeatrixUserError, match="duplicate"):
         read_table(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
+def test_rows_as_dicts() -> None:
+    table = read_table([{"a": 1, "b": "x"}, {"b": "y", "c": 2.5}])
+    assert table.arrow.to_pydict() == {"a": [1, None], "b": ["x", "y"], "c": [None, 2.5]}
+    one = read_table({"a": 1, "b": None, "v": [1.0, 2.0]})
+    assert one.n_rows == 1 and one.names == ["a", "b", "v"]
+    assert as_table(({"a": 1},)).arrow.to_pydict() == {"a": [1]}
+
+
+@pytest.mark.parametrize("data", [None, 3, ["a.csv"], [{"a": 1}, None], {1, 2}, b"a.csv"])
+def test_what_is_no_table_is_told_what_is(data: Any) -> None:
+    with pytest.raises(FeatrixUserError, match="list of dicts"):
+        read_table(data)
+
+
+def test_nothing_is_no_table() -> None:
+    with pytest.raises(FeatrixUserError, match="list of rows is empty"):
+        read_table([])
+    with pytest.raises(FeatrixUserError, match="path of the data is empty"):
+        read_table("")
 
 
 def test_the_index_of_a_frame_is_no_column(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -207,6 +208,11 @@ def test_bad_rows_are_set_aside_with_place_and_reason(tmp_path: Path) -> None:
     assert (notice.code, notice.figure) == ("bad_rows", 6.0)
     assert notice.message.startswith("6 of 19 rows") and "line 4" in notice.message
     assert (table.source.rows_read, table.source.bad_rows) == (13, 6)
+    assert table.bad is not None and table.n_records == 19
+    assert table.bad.positions_B.tolist() == [1, 3, 5, 6, 7, 8]
+    assert table.bad.reasons()[0] == "Line 4 cannot be read: 3 fields, 2 are expected."
+    assert table.take(np.arange(3)).bad is None, "places among chosen rows mean nothing"
+    assert read_table(path, max_rows=5).bad is None
 
 
 def test_all_bad_rows_are_counted_and_ten_thousand_listed(tmp_path: Path) -> None:
@@ -214,6 +220,9 @@ def test_all_bad_rows_are_counted_and_ten_thousand_listed(tmp_path: Path) -> Non
     target = tmp_path / "bad.jsonl"
     table = read_table(path, bad_rows_to=target)
     assert (table.n_rows, table.source.bad_rows) == (11_001, 11_000)
+    assert table.bad is not None
+    np.testing.assert_array_equal(table.bad.positions_B, np.arange(1, 22_001, 2))
+    assert table.bad.reasons()[-1] == "Row 22000 cannot be read."
     lines = target.read_text().splitlines()
     assert len(lines) == 10_000 and json.loads(lines[-1])["line"] == 20_001
 

@@ -260,7 +260,9 @@ def test_bad_lines_of_json(tmp_path: Path) -> None:
     path.write_bytes(
         umlaut * 2 + good * 7 + b'{"a": 1\n' + good + b"[1]\n" + b'{"a": "\xff"}\n' + deep
     )
-    assert read_table(path, bad_rows_to=target).n_rows == 10
+    table = read_table(path, bad_rows_to=target)
+    assert table.n_rows == 10 and table.bad is not None
+    assert table.bad.positions_B.tolist() == [9, 11, 12, 13]
     rows = [json.loads(line) for line in target.read_text().splitlines()]
     assert [(row["line"], row["reason"].split(":")[0]) for row in rows] == [
         (10, "not JSON"),
