@@ -11,7 +11,12 @@ import pandas as pd
 import pytest
 
 from featrix_core.errors import FeatrixUserError
-from featrix_core.tables.build import build_schema, scoring_notices, typed_columns
+from featrix_core.tables.build import (
+    build_schema,
+    missing_column,
+    scoring_notices,
+    typed_columns,
+)
 from featrix_core.tables.reading import read_table
 from featrix_core.tables.schema import ColumnType, TableSchema
 
@@ -158,6 +163,22 @@ def test_a_retyped_column_is_named(schema: TableSchema) -> None:
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("n", [1, 19])
+def test_a_few_cells_that_do_not_parse_are_missing(schema: TableSchema, n: int) -> None:
+    table = read_table(german().iloc[:n].assign(age="young"))
+    typed = typed_columns(table, schema)
+    assert typed["age"].missing_N.all() and typed["age"].n_unparsed == n
+    assert "unparsed_cells" in [notice.code for notice in scoring_notices(table, schema, typed)]
+    with pytest.raises(FeatrixUserError, match="20 of 20 cells"):
+        typed_columns(read_table(german().iloc[:20].assign(age="young")), schema)
+
+
+def test_missing_columns_are_compared_without_case_and_headers_asked_for() -> None:
+    assert "Did you mean 'PRICE'?" in missing_column("price", ["A", "PRICE"]).remedy
+    assert "no header" in missing_column("price", ["column_1", "column_2"]).remedy
+    assert "no header" not in missing_column("price", ["column_1", "size"]).remedy
+
+
 def test_all_missing_when_scored_is_no_error(schema: TableSchema) -> None:
     typed = typed_columns(read_table(german().assign(age=None, housing=None)), schema)
     assert typed["age"].missing_N.all() and typed["housing"].missing_N.all()
@@ -301,3 +322,12 @@ def test_refusals_are_kept_in_the_schema(schema: TableSchema) -> None:
     assert refusals[ColumnType.SCALAR] == "0.0% of the cells are numbers"
     assert ColumnType.SET not in refusals
     assert len(refusals) >= 12
+
+
+def test_metres_and_millions_are_not_mixed() -> None:
+    cells = [f"{n}m" for n in range(40, 80)] + ["4M", "5M"]
+    schema = build_schema(read_table(pd.DataFrame({"height": cells})))
+    column = schema.column("height")
+    assert (column.unit, column.n_unparsed, column.statistics["max"]) == ("m", 2, 79.0)
+    notice = next(n for n in schema.notices if n.code == "mixed_units")
+    assert (notice.column, notice.figure) == ("height", 2.0)
