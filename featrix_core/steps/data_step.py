@@ -22,7 +22,7 @@ from featrix_core.tables.holdout import holdout_split
 from featrix_core.tables.reading import read_table
 from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table
-from featrix_core.tables.targets import TargetSchema, detect_target, encode_target
+from featrix_core.tables.targets import TargetSchema, detect_target, encode_target, refit_target
 
 DEVELOPMENT, HOLDOUT = "development.parquet", "holdout.parquet"
 BAD_ROWS = "bad_rows.jsonl"
@@ -166,6 +166,8 @@ def ingest(
                 column=target.name,
                 remedy="Label more rows",
             )
+    # The hold-out has its say on the classes that there are, and on no figure.
+    found = [refit_target(target, development) for target in found]
     schema = build_schema(
         development, targets=targets, exclude=_left_out(config, targets), overrides=config.types
     )

@@ -90,6 +90,41 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
     return _class_target(table, name, texts, usable, kind, decided)
 
 
+def refit_target(target: TargetSchema, rows: Table) -> TargetSchema:
+    """What is known about a target by `rows` alone, such as those that may be trained on.
+
+    Kind and classes stay, so that labels of other rows can be told; a class that none of `rows` has
+    counts 0. Statistics, decimal mark, unit, counts and the rarer class are those of `rows`.
+
+    Raises:
+        FeatrixUserError: `rows` have one value only.
+    """
+    if target.kind == "scalar":
+        return detect_target(rows, target.name, "scalar")
+    codes = encode_target(rows, target)
+    labels = codes[~np.isnan(codes)].astype(np.int64)
+    found = np.bincount(labels, minlength=len(target.classes)).tolist()
+    counts = dict(zip(target.classes, found, strict=True))
+    if sum(count > 0 for count in found) < 2:
+        raise FeatrixUserError(
+            "All rows to train on have the same label, so there is nothing to learn",
+            column=target.name,
+            value=max(counts, key=lambda text: counts[text]),
+            remedy="Split the rows in another way, or give more rows of the other classes",
+        )
+    positive = target.positive
+    if positive is not None:
+        positive = [text for text in target.classes if counts[text] == min(found)][-1]
+    return target.model_copy(
+        update={
+            "positive": positive,
+            "n_rows": rows.n_rows,
+            "n_missing": rows.n_rows - sum(found),
+            "class_counts": counts,
+        }
+    )
+
+
 def encode_target(table: Table, target: TargetSchema) -> NDArray[np.float64]:
     """N class indices (into `target.classes`) or numbers; NaN where a label is missing or unknown.
 

@@ -184,6 +184,30 @@ def test_drift_between_the_two_parts_is_said(rows: pd.DataFrame, tmp_path: Path)
     assert said["figure"] > 1.0
 
 
+def test_figures_of_targets_are_of_the_development_rows(rows: pd.DataFrame, tmp_path: Path) -> None:
+    # The latest rows are held out: amounts with points, a hundred times as high, and a new class.
+    late = np.arange(200) >= 160
+    frame = rows.assign(
+        number=np.arange(200),
+        amount=[f"{n * 1000}.25" if new else f"{n},5" for n, new in enumerate(late)],
+        verdict=np.where(late, "frozen", rows["class"]),
+    )
+    config = StepConfig(time_column="number")
+    ingest(write(frame, tmp_path), ["verdict", "amount", "class"], tmp_path / "out", config=config)
+    data = load_dataset(tmp_path / "out")
+    n_rows = data.development.n_rows
+    verdict, amount, label = data.targets
+    assert "frozen" in verdict.classes and verdict.class_counts["frozen"] == 0
+    assert np.isfinite(encode_target(data.holdout, verdict)).all()
+    assert amount.decimal == "," and amount.statistics["max"] < 160
+    assert [t.n_rows for t in data.targets] == [n_rows] * 3
+    own = encode_target(data.development, label).astype(int)
+    assert label.class_counts == dict(zip(label.classes, np.bincount(own).tolist(), strict=True))
+    alike = frame.assign(verdict=np.where(late, "frozen", "good"))
+    with pytest.raises(FeatrixUserError, match="rows to train on have the same label"):
+        ingest(write(alike, tmp_path), ["verdict"], tmp_path / "one", config=config)
+
+
 @pytest.mark.parametrize(
     ("n_rows", "targets", "says"),
     [
