@@ -17,6 +17,7 @@ from featrix_core.tables.numbers import (
     Numbers,
     clear_decimal,
     decide_unit,
+    in_unit,
     read_numbers,
     two_readings,
 )
@@ -137,9 +138,7 @@ class Column:
     @cached_property
     def numbers_V(self) -> NDArray[np.float64]:
         """Figures in the column's unit, NaN for the others."""
-        units = self.figures.units_V
-        own = (units == "") | (units == (self.unit or ""))
-        return np.where(own, self.figures.values_V, np.nan)
+        return np.where(in_unit(self.figures.units_V, self.unit), self.figures.values_V, np.nan)
 
     @cached_property
     def moments(self) -> FormatFit:

@@ -6,6 +6,7 @@ import numpy as np
 
 from featrix_core.tables.column import CLEAR_SHARE, Accepted, Column
 from featrix_core.tables.fit import COMPOSITE
+from featrix_core.tables.numbers import in_unit
 from featrix_core.tables.schema import ColumnSchema, ColumnType, DroppedColumn, Notice
 from featrix_core.tables.table import TypedColumn
 
@@ -139,7 +140,7 @@ def _numeric_notices(column: ColumnSchema, judged: Column, fit: Accepted) -> lis
     notices = []
     if column.type is ColumnType.SCALAR and column.unit is not None:
         units, values = judged.figures.units_V, judged.figures.values_V
-        other = ~np.isnan(values) & (units != "") & (units != column.unit)
+        other = ~np.isnan(values) & ~in_unit(units, column.unit)
         cells = int(judged.texts.counts_V[other].sum())
         if cells:
             notices.append(

@@ -49,6 +49,8 @@ _SCALES = {
     "bn": 1e9, "mrd": 1e9, "bln": 1e9, "billion": 1e9, "tn": 1e12, "trn": 1e12, "trillion": 1e12,
     "thousand": 1e3, "hundred": 1e2, "lakh": 1e5, "crore": 1e7,
 }  # fmt: skip
+SCALED = "×"
+"""Stands for the unit of a figure with a bare letter as its scale, such as `1.2M`."""
 _MONEY_SCALES = {"m": 1e6, "b": 1e9, "T": 1e12, "t": 1e12, "G": 1e9}  # units where no money stands
 _UNITS: dict[str, str] = {
     form: unit
@@ -119,7 +121,7 @@ _THOUSAND = r"^[+-]?\d{1,3}\.\d{3}$"  # where commas are decimal marks
 
 @dataclass(frozen=True)
 class Numbers:
-    """V numbers (NaN: no number) and what stood beside them: a unit, a currency's code, or ""."""
+    """V numbers (NaN: no number) and what stood beside them: a unit, a currency's code, `SCALED`, or ""."""
 
     values_V: Floats
     units_V: NDArray[np.object_]
@@ -137,12 +139,20 @@ def parse_numbers(
     Words, infinities and values beyond float64 stay unparsed.
     """
     numbers = read_numbers(texts, decimal)
-    units = numbers.units_V
+    return np.where(in_unit(numbers.units_V, unit), numbers.values_V, np.nan)
+
+
+def in_unit(units_V: NDArray[np.object_], unit: str | None) -> NDArray[np.bool_]:
+    """Which of V figures a column of this unit takes; without a unit, money of any currency.
+
+    A bare `4M` is four million beside money and plain numbers; beside `8m` or `3 kg` it may be
+    anything.
+    """
     if unit is None:
-        allowed = np.fromiter((not u or u in CURRENCIES for u in units), bool, len(units))
-    else:
-        allowed = (units == "") | (units == unit)
-    return np.where(allowed, numbers.values_V, np.nan)
+        taken = (not u or u == SCALED or u in CURRENCIES for u in units_V)
+        return np.fromiter(taken, bool, len(units_V))
+    own: NDArray[np.bool_] = (units_V == "") | (units_V == unit)
+    return own | (units_V == SCALED) if unit in CURRENCIES else own
 
 
 def read_numbers(texts: Sequence[str] | NDArray[np.object_], decimal: Decimal = ".") -> Numbers:
@@ -206,7 +216,8 @@ def decide_unit(numbers: Numbers, counts_V: NDArray[np.int64]) -> str | None:
 
     A word that is no known unit ("36 rooms") counts only where nearly all figures have it.
     """
-    found = ~np.isnan(numbers.values_V) & (numbers.units_V != "")
+    scaled = ~np.isnan(numbers.values_V) & (numbers.units_V == SCALED)
+    found = ~np.isnan(numbers.values_V) & (numbers.units_V != "") & ~scaled
     if not found.any():
         return None
     names, position = np.unique(numbers.units_V[found].astype(str), return_inverse=True)
@@ -215,7 +226,10 @@ def decide_unit(numbers: Numbers, counts_V: NDArray[np.int64]) -> str | None:
     numeric = float(counts_V[~np.isnan(numbers.values_V)].sum())
     eligible = np.where(known | (cells >= _WORDY_SHARE * numeric), cells, -1.0)
     best = int(np.argmax(eligible))
-    return str(names[best]) if eligible[best] > 0 else None
+    chosen = str(names[best])
+    # Of "4M", "5M" and "3m" the last is the odd one.
+    least = 0.0 if chosen in CURRENCIES else float(counts_V[scaled].sum())
+    return chosen if eligible[best] > least else None
 
 
 def _dressed(array: pa.Array, decimal: Decimal) -> tuple[Floats, NDArray[np.object_]]:
@@ -277,7 +291,7 @@ def _meaning(money: str, tail: str) -> tuple[float, str]:
     if scale is None and codes:
         scale = _MONEY_SCALES.get(tail)
     if scale is not None:
-        return scale, currency
+        return scale, currency or (SCALED if len(tail) == 1 else "")
     if codes:
         return float("nan"), ""
     word = tail.lower().rstrip(".").replace(" ", "").replace("sq.", "sq")

@@ -114,6 +114,20 @@ def test_the_column_decides_on_its_decimal_mark(texts: list[str], mark: str) -> 
     assert decide_decimal(texts, ONES[: len(texts)]) == mark
 
 
+def test_a_bare_scale_is_none_beside_a_unit() -> None:
+    """`8m` is eight metres there, so `4M` may be anything."""
+    metres = read_numbers(["8m", "4M", "3m", "5 m"])
+    assert decide_unit(metres, ONES[:4]) == "m"
+    read = parse_numbers(["8m", "4M", "3m", "5 m"], unit="m")
+    assert np.nan_to_num(read, nan=-1.0).tolist() == [8.0, -1.0, 3.0, 5.0]
+    millions = ["8M", "4M", "3m", "5k", "7"]
+    assert decide_unit(read_numbers(millions), ONES[:5]) is None
+    read = parse_numbers(millions)
+    assert np.nan_to_num(read, nan=-1.0).tolist() == [8e6, 4e6, -1.0, 5e3, 7.0]
+    money = parse_numbers(["$4M", "3k", "2"], unit="USD")
+    assert money.tolist() == [4e6, 3e3, 2.0]
+
+
 def test_units_are_decided_by_the_majority_of_the_cells() -> None:
     texts = ["12 kg", "3.5kg", "7 lbs", "4"]
     numbers = read_numbers(texts)
