@@ -170,7 +170,20 @@ def _numeric_notices(column: ColumnSchema, judged: Column, fit: Accepted) -> lis
                 judged.moments.share, f"read as {column.timestamp_format}",
             )
         )  # fmt: skip
+    if column.type is ColumnType.TIMESTAMP and judged.moments.centuries:
+        low, high = (_year(column.statistics[end]) for end in ("min", "max"))
+        notices.append(
+            _notice(
+                column, "ambiguous_century",
+                "years of two digits may be of the 1900s or of the 2000s",
+                judged.moments.share, f"read as {low} to {high}; write years with four digits",
+            )
+        )  # fmt: skip
     return notices
+
+
+def _year(seconds: float) -> int:
+    return int(np.datetime64(int(seconds), "s").astype("datetime64[Y]").astype(np.int64)) + 1970
 
 
 def ambiguous_numbers(said: str, name: str, example: str, decimal: str) -> Notice:

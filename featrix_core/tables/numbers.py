@@ -90,6 +90,7 @@ _DRESS = (
     r"(?P<figure>{figure})(?P<exponent>(?:[eE][+-]?\d{{1,4}})?)"
     r"(?P<tail>(?:\s?(?:%|{word}|{money}))?(?:\s?(?:{money}))?)\s?(?P<minus>-?)\s?(?P<close>\)?)$"
 )
+_MONEY_AHEAD = rf"^({_MONEY})\s?\(([^()]*)\)$"
 _FIGURES: dict[str, str] = {
     ".": (
         r"\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d*)?|\d{1,3}(?: \d{3})+(?:\.\d*)?"
@@ -235,6 +236,7 @@ def decide_unit(numbers: Numbers, counts_V: NDArray[np.int64]) -> str | None:
 def _dressed(array: pa.Array, decimal: Decimal) -> tuple[Floats, NDArray[np.object_]]:
     values = np.full(len(array), np.nan)
     units = np.full(len(array), "", dtype=object)
+    array = pc.replace_substring_regex(array, _MONEY_AHEAD, r"(\1\2)")  # $(7) is ($7)
     parts = pc.extract_regex(array, pattern=_PATTERNS[decimal])
     found = pc.is_valid(parts).to_numpy(zero_copy_only=False).astype(bool)
     if found.any():

@@ -63,6 +63,13 @@ _OTHER = (
     "%H:%M %d.%m.%Y",
     "%H:%M %m/%d/%Y",
 )
+LAST_CENTURY = " in 19%y"
+"""Ends the format of a column whose years of two digits are all of the 1900s.
+
+Without it 00 … 40 are 2000 … 2040 and 41 … 99 are 1941 … 1999.
+"""
+_LAST_YEAR = 2040
+_SURE_YEAR, _SURE_YEAR_BEFORE = 2030, 1969  # beyond, the other century is a reading as well
 _FROM_1900 = 2_208_988_800.0
 _ZONED = frozenset({"%H:%M:%S", "%H:%M:%S.%f", "%H:%M"})
 
@@ -120,12 +127,14 @@ _CLOSE = 0.2
 class FormatFit:
     """The format most cells fit, their share, and the share another reading of the same text has.
 
-    `rival` is the other order of day and month where every cell fits both.
+    `rival` is the other order of day and month where every cell fits both. `centuries`: years of two
+    digits that stand for a year of either century.
     """
 
     format: str | None
     share: float
     rival: str | None = None
+    centuries: bool = False
 
 
 def parse_timestamps(
@@ -140,7 +149,7 @@ def parse_timestamps(
     seconds = np.full(len(array), np.nan)
     offsets = np.full(len(array), np.nan)
     array = pc.utf8_trim_whitespace(array)
-    pattern = _PATTERNS[timestamp_format]
+    pattern = _PATTERNS[timestamp_format.removesuffix(LAST_CENTURY)]
     fits = pc.match_substring_regex(array, pattern).to_numpy(zero_copy_only=False).astype(bool)
     if not fits.any():
         return seconds, offsets
@@ -150,8 +159,13 @@ def parse_timestamps(
         numbers = pc.cast(chosen, pa.float64()).to_numpy(zero_copy_only=False)
         seconds[fits], offsets[fits] = (numbers + shift) * factor, 0.0
         return seconds, offsets
-    local, hours = _without_zone(chosen, timestamp_format)
+    local, hours = _without_zone(chosen, timestamp_format.removesuffix(LAST_CENTURY))
+    last_century = timestamp_format.endswith(LAST_CENTURY)
+    timestamp_format = timestamp_format.removesuffix(LAST_CENTURY)
     moments = _moments(local, timestamp_format)
+    if "%y" in timestamp_format:
+        late = moments.dt.year > (1999 if last_century else _LAST_YEAR)
+        moments = moments.mask(late, moments - pd.DateOffset(years=100))
     epoch = moments.astype("datetime64[us]").to_numpy().astype("datetime64[us]")
     known = ~np.isnat(epoch)
     utc = epoch.astype(np.int64) / 1e6 - hours * 3600.0
@@ -235,7 +249,27 @@ def fit_format(values: Sequence[str], counts_V: NDArray[np.int64], name: str = "
     best = max(shares, key=lambda fmt: shares[fmt])  # the first of equals
     swapped = best.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
     same = swapped != best and shares.get(swapped) == shares[best]
-    return FormatFit(best, shares[best], swapped if same else None)
+    rival = swapped if same else None
+    if "%y" not in best:
+        return FormatFit(best, shares[best], rival)
+    last_century, centuries = _century(values, best)
+    return FormatFit(best + LAST_CENTURY * last_century, shares[best], rival, centuries)
+
+
+def _century(values: Sequence[str], fmt: str) -> tuple[bool, bool]:
+    """Whether all years of two digits are of the 1900s, and whether there is room for doubt.
+
+    The reading with the narrower span of years wins: births of 31 to 58 are those of 1931 to 1958.
+    """
+    seconds = parse_timestamps(values, fmt)[0]
+    moments = seconds[~np.isnan(seconds)].astype("datetime64[s]").astype("datetime64[Y]")
+    years = np.unique(moments.astype(np.int64) + 1970)
+    if not len(years):
+        return False, False
+    earlier = np.where(years > 1999, years - 100, years)
+    last_century = bool(np.ptp(earlier) < np.ptp(years))
+    doubt = last_century or bool(np.any((years > _SURE_YEAR) | (years < _SURE_YEAR_BEFORE)))
+    return last_century, doubt
 
 
 def _numeric_format(values: Sequence[str], counts_V: NDArray[np.int64], name: str) -> FormatFit:

@@ -331,3 +331,14 @@ def test_metres_and_millions_are_not_mixed() -> None:
     assert (column.unit, column.n_unparsed, column.statistics["max"]) == ("m", 2, 79.0)
     notice = next(n for n in schema.notices if n.code == "mixed_units")
     assert (notice.column, notice.figure) == ("height", 2.0)
+
+
+def test_years_of_two_digits_are_frozen_with_their_century() -> None:
+    born = [f"{1 + n % 28:02d}.03.{31 + n}" for n in range(28)]
+    schema = build_schema(read_table(pd.DataFrame({"born": born})))
+    notice = next(n for n in schema.notices if n.code == "ambiguous_century")
+    assert notice.action.startswith("read as 1931 to 1958")
+    one = read_table(pd.DataFrame({"born": ["20.03.35"]}))
+    numbers = typed_columns(one, schema)["born"].numbers_N
+    assert numbers is not None
+    assert pd.Timestamp(numbers[0], unit="s").year == 1935

@@ -119,6 +119,28 @@ def test_day_and_month_are_told_by_the_cells_that_leave_no_choice() -> None:
     assert (either.format, either.rival) == ("%m/%d/%Y", "%d/%m/%Y")
 
 
+def _years(values: list[str]) -> tuple[list[int], bool]:
+    fit = fit_format(values, np.ones(len(values), np.int64))
+    assert fit.format is not None
+    moments = parse_timestamps(values, fit.format)[0].astype("datetime64[s]")
+    return (moments.astype("datetime64[Y]").astype(int) + 1970).tolist(), fit.centuries
+
+
+@pytest.mark.parametrize(
+    ("values", "years", "doubt"),
+    [
+        (["20.03.67", "21.03.71"], [1967, 1971], True),
+        (["20.03.31", "25.12.58"], [1931, 1958], True),  # the narrower span
+        (["25.12.99", "20.03.05"], [1999, 2005], False),
+        (["25/12/21", "20/03/23"], [2021, 2023], False),
+        (["25.12.41", "29.02.40"], [1941, 1940], True),
+        (["2/13/67 17:06", "2/14/99 18:00"], [1967, 1999], True),
+    ],
+)
+def test_years_of_two_digits(values: list[str], years: list[int], doubt: bool) -> None:
+    assert _years(values) == (years, doubt)
+
+
 def test_the_share_is_of_cells_and_not_of_values() -> None:
     values = ["0000-00-00", "2020-01-01", "2020-01-02"]
     assert fit_format(values, np.array([6, 1, 1])).share == 0.25
