@@ -13,7 +13,7 @@ from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
 from featrix_core.tables.column import Accepted, Column
 from featrix_core.tables.decimal_marks import marked_column
 from featrix_core.tables.filtering import filter_column
-from featrix_core.tables.fit import forced_type, typed_column, typed_from_texts
+from featrix_core.tables.fit import Reading, forced_type, typed_column, typed_from_texts
 from featrix_core.tables.hybrid import find_groups
 from featrix_core.tables.notices import (
     column_notices,
@@ -128,7 +128,7 @@ def typed_columns(table: Table, schema: TableSchema) -> dict[str, TypedColumn]:
     result: dict[str, TypedColumn] = {}
     for column in schema.columns:
         typed = typed_column(column.name, table.arrow[column.name], column.type, column)
-        _require_fit(typed, column.timestamp_format, _RETYPED_CELLS)
+        _require_fit(typed, column, _RETYPED_CELLS)
         result[column.name] = typed
     return result
 
@@ -203,7 +203,7 @@ def _fit_column(
         typed = typed_column(judged.name, array, type, None)
     else:
         typed = typed_from_texts(judged.name, judged.texts, type, fit)
-    _require_fit(typed, fit.timestamp_format)
+    _require_fit(typed, fit)
     statistics: dict[str, float] = {}
     categories: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
@@ -265,7 +265,7 @@ def _ranked(typed: TypedColumn) -> tuple[tuple[str, ...], tuple[int, ...]]:
     )
 
 
-def _require_fit(typed: TypedColumn, timestamp_format: str | None, least_cells: int = 1) -> None:
+def _require_fit(typed: TypedColumn, reading: Reading, least_cells: int = 1) -> None:
     """Refuse a column that is read in one form only and of which most cells have another."""
     if typed.type not in _PARSED:
         return
@@ -273,8 +273,8 @@ def _require_fit(typed: TypedColumn, timestamp_format: str | None, least_cells: 
     if typed.n_unparsed <= parsed or typed.n_unparsed + parsed < least_cells:
         return
     kinds = {
-        ColumnType.SCALAR: "a number",
-        ColumnType.TIMESTAMP: f"a timestamp ({timestamp_format})",
+        ColumnType.SCALAR: "a number" + (f" in {reading.unit}" if reading.unit else ""),
+        ColumnType.TIMESTAMP: f"a timestamp ({reading.timestamp_format})",
         ColumnType.VECTOR: "a vector of the column's length",
         ColumnType.JSON: "a JSON object or array",
     }

@@ -49,6 +49,7 @@ _SCALES = {
     "bn": 1e9, "mrd": 1e9, "bln": 1e9, "billion": 1e9, "tn": 1e12, "trn": 1e12, "trillion": 1e12,
     "thousand": 1e3, "hundred": 1e2, "lakh": 1e5, "crore": 1e7,
 }  # fmt: skip
+PERCENT = "%"
 SCALED = "×"
 """Stands for the unit of a figure with a bare letter as its scale, such as `1.2M`."""
 _MONEY_SCALES = {"m": 1e6, "b": 1e9, "T": 1e12, "t": 1e12, "G": 1e9}  # units where no money stands
@@ -79,7 +80,7 @@ _UNITS: dict[str, str] = {
     }.items()
     for form in forms.split()
 }  # fmt: skip
-_KNOWN = CURRENCIES.union(_UNITS.values())
+_KNOWN = CURRENCIES.union(_UNITS.values(), [PERCENT])
 _UNIT_WORD = r"[A-Za-zµ°\"″][A-Za-z²³µ./°0-9]{0,11}|°|sq\.? ?ft|cu\.? ?ft|sq\.? ?m"
 _SIGNS = str.maketrans(
     {"−": "-", "–": "-", "﹣": "-", "－": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "}
@@ -136,7 +137,8 @@ def parse_numbers(
     """Numbers of V texts, NaN where a text is none.
 
     `decimal` is the column's decimal mark. `unit` is the column's unit or currency: figures in
-    another one are NaN. Without it money of any currency is read, and no unit. `12%` is 0.12.
+    another one are NaN. Without it money of any currency is read, and no unit. `12%` is 0.12;
+    where per cent is the unit, a bare 12 is NaN.
     Words, infinities and values beyond float64 stay unparsed.
     """
     numbers = read_numbers(texts, decimal)
@@ -147,11 +149,15 @@ def in_unit(units_V: NDArray[np.object_], unit: str | None) -> NDArray[np.bool_]
     """Which of V figures a column of this unit takes; without a unit, money of any currency.
 
     A bare `4M` is four million beside money and plain numbers; beside `8m` or `3 kg` it may be
-    anything.
+    anything. Beside `12%`, a bare figure may be anything too.
     """
     if unit is None:
-        taken = (not u or u == SCALED or u in CURRENCIES for u in units_V)
+        taken = (u in ("", SCALED, PERCENT) or u in CURRENCIES for u in units_V)
         return np.fromiter(taken, bool, len(units_V))
+    if unit == PERCENT:
+        # A bare 12 may be 12 % or 1,200 %.
+        percent: NDArray[np.bool_] = units_V == PERCENT
+        return percent
     own: NDArray[np.bool_] = (units_V == "") | (units_V == unit)
     return own | (units_V == SCALED) if unit in CURRENCIES else own
 
@@ -215,7 +221,8 @@ def two_readings(texts: Sequence[str]) -> NDArray[np.bool_]:
 def decide_unit(numbers: Numbers, counts_V: NDArray[np.int64]) -> str | None:
     """The unit or currency that most of a column's figures with a unit have; None without any.
 
-    A word that is no known unit ("36 rooms") counts only where nearly all figures have it.
+    A word that is no known unit ("36 rooms") counts only where nearly all figures have it, and per cent
+    where more than half of them do.
     """
     scaled = ~np.isnan(numbers.values_V) & (numbers.units_V == SCALED)
     found = ~np.isnan(numbers.values_V) & (numbers.units_V != "") & ~scaled
@@ -226,6 +233,7 @@ def decide_unit(numbers: Numbers, counts_V: NDArray[np.int64]) -> str | None:
     known = np.fromiter((str(name) in _KNOWN for name in names), bool, len(names))
     numeric = float(counts_V[~np.isnan(numbers.values_V)].sum())
     eligible = np.where(known | (cells >= _WORDY_SHARE * numeric), cells, -1.0)
+    eligible[(names == PERCENT) & (cells <= numeric / 2)] = -1.0
     best = int(np.argmax(eligible))
     chosen = str(names[best])
     # Of "4M", "5M" and "3m" the last is the odd one.
@@ -288,7 +296,7 @@ def _meaning(money: str, tail: str) -> tuple[float, str]:
     if not tail:
         return 1.0, currency
     if tail == "%":
-        return (0.01, "") if not codes else (float("nan"), "")
+        return (0.01, PERCENT) if not codes else (float("nan"), "")
     scale = _SCALES.get(tail) or _SCALES.get(tail.lower() if len(tail) > 1 else tail)
     if scale is None and codes:
         scale = _MONEY_SCALES.get(tail)

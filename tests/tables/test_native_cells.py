@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.fit import typed_column
 from featrix_core.tables.numbers import native_decimal
@@ -152,3 +153,27 @@ def test_datetimes_of_pandas(comma: TableSchema) -> None:
     typed = typed_columns(read_table(frame), comma)["day"]
     assert typed.numbers_N is not None
     np.testing.assert_array_equal(typed.numbers_N, [1612310400.0, 1638230400.0])
+
+
+def test_per_cent_is_a_unit_of_its_column() -> None:
+    frame = pd.DataFrame({"rate": [f"{n}%" for n in range(50)] + ["12"] * 10, "x": range(60)})
+    schema = build_schema(read_table(frame))
+    column = schema.column("rate")
+    assert (column.type, column.unit, column.n_unparsed) == (ColumnType.SCALAR, "%", 10)
+    said = {n.code: n for n in schema.notices if n.column == "rate"}
+    assert said["mixed_units"].figure == 10.0
+    later = read_table(pd.DataFrame({"rate": ["12 %", "12", "-1.5%"], "x": [1, 2, 3]}))
+    typed = typed_columns(later, schema)["rate"]
+    assert typed.numbers_N is not None
+    np.testing.assert_allclose(typed.numbers_N, [0.12, np.nan, -0.015])
+    assert (typed.n_unparsed, typed.unparsed_examples) == (1, ("12",))
+    bare = read_table(pd.DataFrame({"rate": range(60), "x": range(60)}))
+    with pytest.raises(FeatrixUserError, match="60 of 60 cells are not a number in %"):
+        typed_columns(bare, schema)
+
+
+def test_a_few_per_cent_signs_are_no_unit() -> None:
+    frame = pd.DataFrame({"rate": [f"0.{n}" for n in range(10, 60)] + ["70%"] * 9})
+    column = build_schema(read_table(frame)).column("rate")
+    assert (column.unit, column.n_unparsed) == (None, 0)
+    assert column.statistics["max"] == pytest.approx(0.7)
