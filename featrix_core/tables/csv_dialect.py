@@ -9,6 +9,14 @@ from itertools import pairwise
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.csv_fields import Dialect, cell_text, read_record
+from featrix_core.tables.csv_preamble import (
+    empty_tail,
+    header_place,
+    is_number_column,
+    lines_above_header,
+    separator_line,
+    trailing_delimiters,
+)
 from featrix_core.tables.schema import Notice
 
 DELIMITERS = ",;\t|"
@@ -27,12 +35,18 @@ _YEARS = range(1900, 2101)
 
 @dataclass(frozen=True)
 class Layout:
-    """A CSV's dialect and column names; `has_header`: the first record holds the names."""
+    """A CSV's dialect and column names.
+
+    `has_header`: the first record holds the names. `start`: bytes before it that are no part of the table.
+    `tail`: empty fields at the end of every row, beyond the header.
+    """
 
     dialect: Dialect
     names: tuple[str, ...]
     has_header: bool
     notices: tuple[Notice, ...] = ()
+    start: int = 0
+    tail: int = 0
 
 
 def find_layout(head: bytes, whole: bool, where: str) -> Layout:
@@ -42,8 +56,22 @@ def find_layout(head: bytes, whole: bool, where: str) -> Layout:
         FeatrixUserError: no record can be made out, or the header is no text.
     """
     text = head.lstrip(b"\r\n")
-    dialect, records = _best_dialect(text, whole, where)
-    first = records[0]
+    delimiter, start = separator_line(text)
+    if delimiter:
+        text = text[start:].lstrip(b"\r\n")
+    elif is_number_column(text, DELIMITERS):
+        delimiter = ";"  # any that does not occur
+    found = _best_sample(text, whole, where, delimiter or DELIMITERS)
+    start = len(head) - len(text) + found.starts[0] if start or found.n_above else 0
+    dialect, records = found.dialect, found.records
+    first, tail = records[0], empty_tail(records)
+    notices: tuple[Notice, ...] = ()
+    if start:
+        above = head[:start].decode("utf-8", "replace").splitlines()
+        notices = (lines_above_header([line for line in above if line.strip()]),)
+    if tail:
+        notices = (*notices, trailing_delimiters(tail))
+        records = [first, *(record[: len(first)] for record in records[1:])]
     if any("\ufffd" in cell or "\0" in cell for cell in first):
         raise FeatrixUserError(
             f"{where} is binary or damaged: its first line holds characters that are no text",
@@ -54,7 +82,7 @@ def find_layout(head: bytes, whole: bool, where: str) -> Layout:
         names = [cell.strip() for cell in first]
         empty = [place for place, name in enumerate(names, start=1) if not name]
         named = tuple(name or f"column_{place}" for place, name in enumerate(names, start=1))
-        return Layout(dialect, named, True, _unnamed(empty))
+        return Layout(dialect, named, True, notices + _unnamed(empty), start, tail)
     names = [f"column_{place}" for place in range(1, len(first) + 1)]
     notice = Notice(
         code="no_header",
@@ -62,7 +90,7 @@ def find_layout(head: bytes, whole: bool, where: str) -> Layout:
         figure=float(len(names)),
         action=f"the columns are called {names[0]} … {names[-1]}",
     )
-    return Layout(dialect, tuple(names), False, (notice,))
+    return Layout(dialect, tuple(names), False, (*notices, notice), start, tail)
 
 
 def _unnamed(places: list[int]) -> tuple[Notice, ...]:
@@ -72,7 +100,7 @@ def _unnamed(places: list[int]) -> tuple[Notice, ...]:
     return (
         Notice(
             code="unnamed_columns",
-            message=f"{len(places)} columns have no name in the header",
+            message=f"{len(places)} column{'s have' if len(places) > 1 else ' has'} no name in the header",
             figure=float(len(places)),
             action=f"called {shown}{' …' if len(places) > 5 else ''}",
         ),
@@ -88,29 +116,52 @@ def complete_records(head: bytes, whole: bool) -> bool:
 # --- delimiter and quotes -------------------------------------------------------------------------
 
 
-def _best_dialect(text: bytes, whole: bool, where: str) -> tuple[Dialect, list[list[str]]]:
+@dataclass(frozen=True)
+class _Sample:
+    """The first records, with the places that they start at; `n_above`: records before that were cut off."""
+
+    dialect: Dialect
+    records: list[list[str]]
+    starts: list[int]
+    n_above: int = 0
+
+    def below(self, n: int) -> _Sample:
+        """Without the first `n` records."""
+        return _Sample(self.dialect, self.records[n:], self.starts[n:], n)
+
+
+def _best_sample(text: bytes, whole: bool, where: str, delimiters: str) -> _Sample:
+    """The sample by the best delimiter, from the header on."""
     quote, escape = _quoting(text)
-    best: tuple[tuple[float, ...], Dialect, list[list[str]]] | None = None
-    for rank, delimiter in enumerate(DELIMITERS):
-        dialect = Dialect(delimiter, quote, escape)
-        records = _sample(text, dialect, whole)
-        if not records:
-            continue
-        width, even = _evenness(records)
-        cells = [cell for record in records for cell in record]
-        clean = sum(_is_clean(cell, delimiter) for cell in cells) / len(cells)
-        numbers = sum(_kind(cell) == "number" for cell in cells) / len(cells)
-        # A delimiter that never occurs is perfectly even, so one column counts least.
-        even = round(even, 1) if width > 1 else -1.0
-        score = (even, round(clean, 2), round(numbers, 2), float(width), float(-rank))
-        if best is None or score > best[0]:
-            best = score, dialect, records
-    if best is None:
+    samples = [_sample(text, Dialect(each, quote, escape), whole) for each in delimiters]
+    samples = [sample for sample in samples if sample.records]
+    if not samples:
         raise FeatrixUserError(
             f"{where} could not be split into fields: a quote in its first record is never closed",
             remedy="Check the quoting of the first lines",
         )
-    return best[1], best[2]
+    best = max(samples, key=_score)
+    width, even = _evenness(best.records)
+    if empty_tail(best.records):
+        return best
+    if width > 1 and even > 0.5:
+        return best.below(header_place(best.records, _kind))
+    # Most rows could not be read: perhaps the table begins further down.
+    cut = [sample.below(header_place(sample.records, _kind)) for sample in samples]
+    return max((sample for sample in cut if sample.n_above), key=_score, default=best)
+
+
+def _score(sample: _Sample) -> tuple[float, ...]:
+    """How much a sample looks like a table; greater is better."""
+    delimiter, records = sample.dialect.delimiter, sample.records
+    width, even = _evenness(records)
+    cells = [cell for record in records for cell in record]
+    clean = sum(_is_clean(cell, delimiter) for cell in cells) / len(cells)
+    numbers = sum(_kind(cell) == "number" for cell in cells) / len(cells)
+    # A delimiter that never occurs is perfectly even, so one column counts least.
+    even = round(even, 1) if width > 1 else -1.0
+    rank = DELIMITERS.index(delimiter)
+    return (even, round(clean, 2), round(numbers, 2), float(width), float(-rank))
 
 
 def _evenness(records: list[list[str]]) -> tuple[int, float]:
@@ -119,9 +170,10 @@ def _evenness(records: list[list[str]]) -> tuple[int, float]:
     return width, sum(len(record) == width for record in records) / len(records)
 
 
-def _sample(text: bytes, dialect: Dialect, whole: bool) -> list[list[str]]:
+def _sample(text: bytes, dialect: Dialect, whole: bool) -> _Sample:
     """Up to 200 records (fewer of wide tables), those left out that cannot be read."""
     records: list[list[str]] = []
+    starts: list[int] = []
     at = cells = tried = 0
     while at < len(text) and len(records) < _SAMPLE_RECORDS and cells < _SAMPLE_CELLS:
         tried += 1
@@ -130,17 +182,18 @@ def _sample(text: bytes, dialect: Dialect, whole: bool) -> list[list[str]]:
         record = read_record(text, at, dialect)
         if record.reason:
             if not records:
-                return []
+                break
             following = text.find(b"\n", at) + 1
             at = following or len(text)
             continue
         if record.end == len(text) and not whole and records:
             break  # it may be cut
-        at = record.end
+        start, at = at, record.end
         if record.fields != (b"",):
+            starts.append(start)
             records.append([cell_text(raw, dialect) for raw in record.fields])
             cells += len(record.fields)
-    return records
+    return _Sample(dialect, records, starts)
 
 
 def _quoting(text: bytes) -> tuple[str, bool]:

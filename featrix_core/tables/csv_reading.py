@@ -17,6 +17,7 @@ from featrix_core.tables.bad_rows import BadRows
 from featrix_core.tables.csv_dialect import Layout, complete_records, find_layout
 from featrix_core.tables.csv_fields import Dialect
 from featrix_core.tables.csv_records import RecordScanner
+from featrix_core.tables.csv_specials import line_ends
 from featrix_core.tables.limits import check_names
 from featrix_core.tables.sampling import RowSample
 from featrix_core.tables.schema import Notice
@@ -54,7 +55,12 @@ def read_csv(raw: Iterator[bytes], where: str, sample: RowSample, bad: BadRows) 
     layout = find_layout(head, whole, where)
     check_names(list(layout.names), where)
     dialect = layout.dialect
-    scanner = RecordScanner(dialect, len(layout.names), bad, skip=int(layout.has_header))
+    width = len(layout.names) + layout.tail
+    above = len(line_ends(head[: layout.start]))
+    head = head[layout.start :]
+    scanner = RecordScanner(
+        dialect, width, bad, skip=int(layout.has_header), tail=layout.tail, line=above + 1
+    )
     parser = _Parser(layout, sample)
     for records in scanner.scan(chain((head,), blocks)):
         chosen, keys = sample.admit(len(records))
@@ -81,11 +87,14 @@ class _Parser:
     """Cuts records into cells, some megabytes at a time."""
 
     def __init__(self, layout: Layout, sample: RowSample) -> None:
-        self._names = list(layout.names)
+        beyond = [f"\0beyond {place}" for place in range(layout.tail)]
+        self._names = [*layout.names, *beyond]
         self._dialect = layout.dialect
         self._sample = sample
         self._convert = pa_csv.ConvertOptions(
-            column_types={name: pa.string() for name in self._names}, strings_can_be_null=False
+            column_types={name: pa.string() for name in self._names},
+            strings_can_be_null=False,
+            include_columns=list(layout.names),
         )
         self._pending: list[bytes] = []
         self._keys: list[NDArray[np.uint64]] = []

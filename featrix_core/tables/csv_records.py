@@ -75,11 +75,22 @@ class RecordScanner:
 
     Args:
         skip: records at the start that are no rows (the header).
+        tail: fields at the end of every record that must be empty, counted in `width`.
+        line: number of the first line.
     """
 
-    def __init__(self, dialect: Dialect, width: int, bad: BadRows, skip: int = 0) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        width: int,
+        bad: BadRows,
+        skip: int = 0,
+        tail: int = 0,
+        line: int = 1,
+    ) -> None:
         self._dialect, self._width, self._bad, self._skip = dialect, width, bad, skip
-        self._line = 1  # of the next byte
+        self._tail = tail
+        self._line = line  # of the next byte
         self._row = 1  # of the next record
 
     def scan(self, blocks: Iterator[bytes]) -> Iterator[Records]:
@@ -210,6 +221,8 @@ class RecordScanner:
         reasons = found.reasons | _no_text(data, found.end, starts)
         good: Bools = (fields == self._width) & ~blank
         good[list(reasons)] = False
+        if self._tail:
+            good[good] = _ends_empty(data, ends[good], self._dialect, self._tail)
         bad = ~good & ~blank
         rows: Ints = np.cumsum(~blank)
         if self._skip and rows[-1:].any():
@@ -220,6 +233,8 @@ class RecordScanner:
         lines = self._line + np.searchsorted(_line_ends_where(listed, data, found), starts[listed])
         for r, line in zip(listed.tolist(), lines.tolist(), strict=True):
             reason = reasons.get(r) or f"{fields[r]} fields, {self._width} are expected"
+            if self._tail and r not in reasons and fields[r] == self._width:
+                reason = "a value beyond the last column of the header"
             raw = data[starts[r] : ends[r]]
             self._bad.add(self._row + int(rows[r]) - 1, line, reason, raw)
         unlisted = np.flatnonzero(bad)[len(listed) :]
@@ -300,6 +315,17 @@ def _blank(data: bytes, found: _Found, width: int) -> Bools:
         for at in np.flatnonzero(spaces).tolist():
             blank[at] = not data[starts[at] : min(ends[at], starts[at] + 256)].strip()
     return blank
+
+
+def _ends_empty(data: bytes, ends_R: Ints, dialect: Dialect, n: int) -> Bools:
+    """Records whose last `n` fields are empty: as many delimiters stand before the line end."""
+    characters = np.frombuffer(data, np.uint8)
+    windows = (characters[ends_R - 1] == _LF) & (characters[ends_R - 2] == _CR)
+    last = ends_R - 1 - windows
+    empty: Bools = np.ones(len(ends_R), bool)
+    for back in range(1, n + 1):
+        empty &= characters[last - back] == ord(dialect.delimiter)
+    return empty
 
 
 def _no_text(data: bytes, end: int, starts_R: Ints) -> dict[int, str]:
