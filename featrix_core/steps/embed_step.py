@@ -24,16 +24,14 @@ def load_space(folder: Path, kind: str) -> EmbeddingSpace:
 def write_embeddings(space: EmbeddingSpace, table: Table, out: Path) -> tuple[int, int]:
     """Write a column `embedding` (fixed-size list of float32), one row per input row; (rows, width).
 
-    A record that cannot be read has a null vector.
+    A record that cannot be read has a vector of NaN.
     """
     vectors = space.encode(table)
+    if table.bad is not None:  # null lists of fixed size can be written, but not be read
+        places = table.bad.positions_B - np.arange(table.bad.count)
+        vectors = np.insert(vectors, places, np.nan, axis=0)
     flat = pa.array(vectors.reshape(-1), pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, space.d_model)
-    if table.bad is not None:
-        places = np.insert(
-            np.arange(table.n_rows), table.bad.positions_B - np.arange(table.bad.count), -1
-        )
-        column = column.take(pa.array(places, mask=places < 0))
     with atomic_file(out) as aside:
         pq.write_table(pa.table({"embedding": column}), aside)
-    return table.n_records, space.d_model
+    return len(vectors), space.d_model
