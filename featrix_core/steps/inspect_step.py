@@ -84,9 +84,9 @@ def inspect_file(
     Raises:
         FeatrixUserError: an output that cannot be written, or the refusal of `inspect_table`.
     """
-    for out, ending in ((page, ".html"), (json, ".json")):
+    for out, name in ((page, "html"), (json, "json")):
         if out is not None:
-            check_output_file(out, (ending,), data)
+            check_output_file(out, (f".{name}",), data, f"--{name}")
     inspection = inspect_table(data, targets, on_progress)
     if page is not None:
         write_report(report_content(inspection), page)

@@ -11,8 +11,10 @@ SCORE_ENDINGS = (".parquet", ".jsonl")
 EMBEDDING_ENDINGS = (".parquet",)
 
 
-def check_output_file(out: Path, endings: tuple[str, ...], data: str = "") -> None:
-    """Refuse an output file that cannot be written in the end.
+def check_output_file(
+    out: Path, endings: tuple[str, ...], data: str = "", option: str = "--out"
+) -> None:
+    """Refuse an output file that cannot be written in the end; `option` is the one that named it.
 
     Raises:
         FeatrixUserError: an ending of no known format, a folder, the input itself, no place to write.
@@ -21,17 +23,21 @@ def check_output_file(out: Path, endings: tuple[str, ...], data: str = "") -> No
         raise FeatrixUserError(
             "The ending of the output names no format that can be written",
             value=str(out),
-            remedy=f"Let --out end in {' or '.join(endings)}",
+            remedy=f"Let {option} end in {' or '.join(endings)}",
         )
     if out.is_dir():
         raise FeatrixUserError(
-            "The output is a folder, a file is written", value=str(out), remedy="Name another --out"
+            "The output is a folder, a file is written",
+            value=str(out),
+            remedy=f"Name another {option}",
         )
     if data and out.exists() and Path(data).exists() and out.samefile(data):
         raise FeatrixUserError(
-            "The output would overwrite the data", value=str(out), remedy="Name another --out"
+            "The output would overwrite the data",
+            value=str(out),
+            remedy=f"Name another {option}",
         )
-    _check_parent(out)
+    _check_parent(out, option)
 
 
 def check_output_folder(out: Path) -> None:
@@ -47,7 +53,7 @@ def check_output_folder(out: Path) -> None:
     _check_parent(out)
 
 
-def _check_parent(out: Path) -> None:
+def _check_parent(out: Path, option: str = "--out") -> None:
     place = out.absolute().parent
     while not place.exists():
         place = place.parent
@@ -55,9 +61,11 @@ def _check_parent(out: Path) -> None:
         raise FeatrixUserError(
             f"{place} is a file, so nothing can be written below it",
             value=str(out),
-            remedy="Name another --out",
+            remedy=f"Name another {option}",
         )
     if not os.access(place, os.W_OK | os.X_OK):
         raise FeatrixUserError(
-            f"{place} is not writable", value=str(out), remedy="Change its permissions, or --out"
+            f"{place} is not writable",
+            value=str(out),
+            remedy=f"Change its permissions, or {option}",
         )

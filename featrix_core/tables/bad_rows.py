@@ -81,8 +81,10 @@ class BadRows:
             lines = [json.dumps(asdict(row), ensure_ascii=False) for row in self.listed]
             write_text(path, "\n".join(lines) + "\n")
 
-    def notices(self, where: str, good: int, written: bool) -> tuple[Notice, ...]:
-        """What is said about them.
+    def notices(
+        self, where: str, good: int, written: bool, is_json: bool = False
+    ) -> tuple[Notice, ...]:
+        """What is said about them; `is_json`: what to check in the file is another matter then.
 
         Raises:
             FeatrixUserError: more than half of the rows are bad; names the first.
@@ -95,7 +97,9 @@ class BadRows:
                 f"{where}: {self.count} of {total} rows cannot be read; "
                 f"the first is {first.place}: {first.reason}",
                 value=first.text,
-                remedy="Check delimiter, quoting and encoding of the file",
+                remedy="Let every line, or every element of one array, be a JSON object in UTF-8"
+                if is_json
+                else "Check delimiter, quoting and encoding of the file",
             )
         return (
             Notice(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +26,7 @@ from featrix_core.tables.text_encoding import Utf8Text
 
 _HEAD_BYTES = 256 * 1024
 _MOST_HEAD_BYTES = 64 * 1024 * 1024
+_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 _PARSED_BYTES = 4 * 1024 * 1024
 
 
@@ -43,7 +45,7 @@ def read_csv(raw: Iterator[bytes], where: str, sample: RowSample, bad: BadRows) 
     """Read a stream of bytes; cells are text, an empty cell is "".
 
     Raises:
-        FeatrixUserError: no text, nothing but blank lines, or column names that are not distinct.
+        FeatrixUserError: no text, nothing but blank lines, an HTML page, or column names that are not distinct.
     """
     text = Utf8Text(raw)
     blocks = text.blocks()
@@ -51,6 +53,11 @@ def read_csv(raw: Iterator[bytes], where: str, sample: RowSample, bad: BadRows) 
     if not head.strip():
         raise FeatrixUserError(
             f"{where} is empty (blank lines only)", remedy="Give a file with a header and rows"
+        )
+    if _HTML.match(head):
+        raise FeatrixUserError(
+            f"{where} is an HTML page, not a table",
+            remedy="Often it is a page of login or error; download the file itself",
         )
     layout = find_layout(head, whole, where)
     check_names(list(layout.names), where)

@@ -23,7 +23,7 @@ def check_names(names: Sequence[str], where: str) -> None:
         raise FeatrixUserError(f"{where} has no columns", remedy="Give a table with columns")
     if len(names) > MAX_COLUMNS:
         raise FeatrixUserError(
-            f"{where} has {len(names)} columns; at most {MAX_COLUMNS} can be read",
+            f"{where} has {len(names)} columns; at most {MAX_COLUMNS:,} can be read",
             remedy="Select the columns that matter",
         )
     empty = [str(position) for position, name in enumerate(names, start=1) if not name.strip()]

@@ -166,7 +166,8 @@ def _read_file(
     )
     if bad_rows_to is not None:
         bad.write(bad_rows_to)
-    notices += bad.notices(where, sample.n_seen, bad_rows_to is not None)
+    is_json = ending in JSON_ENDINGS + JSON_LINES_ENDINGS
+    notices += bad.notices(where, sample.n_seen, bad_rows_to is not None, is_json)
     if not bad.count or sample.n_seen:
         check_names(arrow.column_names, where)
     return _finished(arrow, source, sample, bad, notices)

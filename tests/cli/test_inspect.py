@@ -175,3 +175,15 @@ def test_progress_tells_bytes_and_moves_the_bar(german_credit: Path) -> None:
         progress.start("types").amount("texts embedded", 5.0, 10.0)
     assert "MB read 1,200/2,000" in out.getvalue()
     assert "texts embedded 5/10" in out.getvalue()
+
+
+@pytest.mark.parametrize(("option", "ending"), [("--json", ".json"), ("--html", ".html")])
+def test_an_output_with_another_ending_is_told_by_its_option(
+    refused: Refused, orders: Path, tmp_path: Path, option: str, ending: str
+) -> None:
+    said = refused("inspect", "--data", orders, option, "eu.csv", cwd=tmp_path)
+    assert f"Let {option} end in {ending}" in said
+
+
+def test_an_empty_path_is_told_as_such(refused: Refused, tmp_path: Path) -> None:
+    assert "path of the data is empty" in refused("inspect", "--data", "", cwd=tmp_path)

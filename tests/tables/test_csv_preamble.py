@@ -95,6 +95,24 @@ def test_a_value_beyond_the_header_is_a_bad_row(tmp_path: Path) -> None:
         read(tmp_path, "a,b\n" + "1,2,x\n" * 9)
 
 
+@pytest.mark.parametrize("start", ["<!DOCTYPE html>", "\n<html lang='en'>", "<!-- x -->\n<HTML>"])
+def test_an_html_page_is_told_as_such(tmp_path: Path, start: str) -> None:
+    with pytest.raises(FeatrixUserError, match="is an HTML page"):
+        read(tmp_path, start + "<head><title>Sign in</title></head>\n<body>a, b</body></html>\n")
+
+
+def test_json_that_cannot_be_read_gets_advice_on_json(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"a": 1\n{"a": 2\n')
+    with pytest.raises(FeatrixUserError, match="rows cannot be read") as caught:
+        read_table(tmp_path / "t.jsonl")
+    assert "JSON object" in caught.value.remedy and "delimiter" not in caught.value.remedy
+
+
+def test_too_many_columns(tmp_path: Path) -> None:
+    with pytest.raises(FeatrixUserError, match="2001 columns; at most 2,000"):
+        read(tmp_path, ",".join(f"c{k}" for k in range(2001)) + "\n" + "1," * 2000 + "1\n")
+
+
 def test_one_column_of_decimal_commas(tmp_path: Path) -> None:
     cells = ["81,37", "-1.204,50", "7", "0,5 €"]
     table = read(tmp_path, "\n".join(["a", *cells]))
