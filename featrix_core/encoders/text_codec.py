@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from featrix_core.encoders.sentences import SentenceTable, evenly
 from featrix_core.tables.schema import ColumnSchema, ColumnType
+from featrix_core.tables.structured import string_list
 from featrix_core.tables.table import TypedColumn
 
 PARTS = 12
@@ -81,7 +82,10 @@ class TextCells:
 
 
 def split_list(text: str, delimiter: str) -> list[str]:
-    """The entries of a delimited cell, without brackets, quotes and empty entries."""
+    """The entries of a delimited cell or of `["a", "b"]`, without brackets, quotes and empty entries."""
+    listed = string_list(text.strip())
+    if listed is not None:
+        return [part.strip() for part in listed if part.strip()][:PARTS]
     inner = text.strip().strip("[]{}()")
     parts = (part.strip().strip("\"'").strip() for part in inner.split(delimiter))
     return [part for part in parts if part][:PARTS]

@@ -66,6 +66,7 @@ _NUMBERED_BY = frozenset(
     ["isbn", "issn", "upc", "ean", "gtin", "vin", "iban", "imei", "ssn", "npi", "barcode"]
 )
 _DIGITS = re.compile(r"^[\d\- ]{6,20}[\dXx]$")
+_LONG_NUMBER = re.compile(r"^[+-]?\d{16,300}$", re.ASCII)
 _LEADING_ZERO = re.compile(r"^0\d+$")
 _ZERO_SHARE = 0.05
 _CODE_SHAPE = re.compile(r"^[^\W_][\w]*(?:[-_./:#*+ ]{1,2}\w+){0,6}={0,2}$")
@@ -122,6 +123,8 @@ def coded(column: Column) -> Accepted | Refused:
         return _as_code(column, "postal codes, by their name and their form", few)
     if column.name_words & _NUMBERED_BY and _share(column.sample, _DIGITS) >= 0.9 and not few:
         return _as_code(column, "long numbers that the column's name calls a code", few)
+    if _beyond_floats(column):
+        return _as_code(column, "whole numbers so long that many are one as floats", False)
     kind = _form(column.sample, CODE_FORMS, 0.9)
     # A number with a blank or a hyphen somewhere is not yet a book number.
     if kind == "book number" and not _books(column.sample):
@@ -135,6 +138,15 @@ def coded(column: Column) -> Accepted | Refused:
         f"{share:.1%} of the cells are digits with a leading zero, no known form of codes"
         + (", and the values are few" if few else ""),
     )
+
+
+def _beyond_floats(column: Column) -> bool:
+    """Many whole numbers of 16 digits or more, of which at least 1 % are lost as float64."""
+    values, _ = column.hard
+    if len(values) <= FEW_VALUES or _share(column.sample, _LONG_NUMBER) < CLEAR_SHARE:
+        return False
+    long = [value for value in values if _LONG_NUMBER.match(value) is not None]
+    return len({float(value) for value in long}) <= 0.99 * len(long)
 
 
 def structured_code(column: Column) -> Accepted | Refused:

@@ -266,3 +266,15 @@ def test_flights() -> None:
     assert airports.column("name").type is ColumnType.TEXT
     assert airports.column("faa").type is ColumnType.CODE
     assert airports.column("lat").type is ColumnType.SCALAR
+
+
+@pytest.mark.parametrize("first", [2**63 - 5_000, 10**30])
+def test_whole_numbers_that_floats_cannot_tell_apart_are_codes(first: int) -> None:
+    decision = detect_type("x", pa.array([str(first + n) for n in range(200)]))
+    assert decision.type is ColumnType.CODE
+    assert "long" in decision.evidence
+
+
+def test_long_numbers_that_stay_distinct_are_numbers() -> None:
+    values = [str(10**17 + 10**13 * n) for n in range(200)]
+    assert detect_type("x", pa.array(values)).type is ColumnType.SCALAR
