@@ -31,6 +31,7 @@ from featrix_core.features.suggestions import (
     Sum,
 )
 from featrix_core.tables.cleaning import (
+    LAST_CENTURY,
     TIMESTAMP_FORMATS,
     DistinctTexts,
     best_timestamp_format,
@@ -57,7 +58,7 @@ class FeatureState(BaseModel):
     @field_validator("timestamp_format")
     @classmethod
     def _known(cls, value: str | None) -> str | None:
-        if value is not None and value not in dict(TIMESTAMP_FORMATS):
+        if value is not None and value.removesuffix(LAST_CENTURY) not in dict(TIMESTAMP_FORMATS):
             raise ValueError("no known timestamp format")
         return value
 

@@ -25,17 +25,10 @@ from featrix_core.tables.numbers import CURRENCIES
 from featrix_core.tables.ordinal import find_order
 from featrix_core.tables.parts import fits
 from featrix_core.tables.schema import ColumnType
+from featrix_core.tables.spellings import BOOLEAN_PAIRS
 from featrix_core.tables.structured import parse_json, parse_vector
 from featrix_core.tables.text_kinds import identifier_pattern
 
-BOOLEAN_PAIRS = (
-    frozenset({"true", "false"}),
-    frozenset({"yes", "no"}),
-    frozenset({"0", "1"}),
-    frozenset({"t", "f"}),
-    frozenset({"y", "n"}),
-    frozenset({"on", "off"}),
-)
 COMPOSITE_NAMES: dict[ColumnType, frozenset[str]] = {
     ColumnType.EMAIL: frozenset(["email", "mail"]),
     ColumnType.URL: frozenset(["url", "uri", "link", "href", "website", "homepage"]),

@@ -16,6 +16,7 @@ from featrix_core.tables.texts import (
 )
 from featrix_core.tables.timestamps import (
     ISO_FORMAT,
+    LAST_CENTURY,
     TIMESTAMP_FORMATS,
     best_timestamp_format,
     parse_timestamps,
@@ -23,6 +24,7 @@ from featrix_core.tables.timestamps import (
 
 __all__ = [
     "ISO_FORMAT",
+    "LAST_CENTURY",
     "MISSING_MARKERS",
     "NUMERIC_MISSING_MARKERS",
     "TIMESTAMP_FORMATS",

@@ -17,6 +17,7 @@ from featrix_core.tables.column import MAJORITY_SHARE, Accepted, Column
 from featrix_core.tables.numbers import Decimal, native_decimal, parse_numbers
 from featrix_core.tables.ordinal import forced_order
 from featrix_core.tables.schema import ColumnSchema, ColumnType
+from featrix_core.tables.spellings import as_known, as_pair
 from featrix_core.tables.structured import (
     arrow_vectors,
     is_number_list,
@@ -106,8 +107,11 @@ def typed_from_texts(
         return _vectors(name, texts, reading.dimension or 1)
     if type is ColumnType.JSON:
         return _json(name, texts)
+    known = reading.categories if isinstance(reading, ColumnSchema) else ()
     if type is ColumnType.BOOLEAN:
-        texts = texts.mapped([value.lower() for value in texts.values])
+        texts = texts.mapped(as_pair(texts.values, known))
+    if type is ColumnType.ORDINAL and known:
+        texts = texts.mapped(as_known(texts.values, known))
     return TypedColumn(
         name=name,
         type=type,
@@ -129,7 +133,7 @@ def forced_type(type: ColumnType, column: Column) -> Accepted:
         return Accepted(type, said, decimal=column.decimal, unit=column.unit)
     if type is ColumnType.TIMESTAMP:
         # The user vouches for plain numbers, so their name need not speak of time.
-        fit = column.moments if column.moments.format else fit_format(values, counts, "time")
+        fit = column.moments if column.moments.format else fit_format(values, counts, "timestamp")
         if fit.format is None and values:
             raise _refusal(column, "No cell has a known form of dates or times", values[0])
         return Accepted(type, said, fit.share, timestamp_format=fit.format)
