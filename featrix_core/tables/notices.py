@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featrix_core.tables.column import CLEAR_SHARE, Accepted, Column
 from featrix_core.tables.fit import COMPOSITE
@@ -13,7 +14,17 @@ from featrix_core.tables.table import TypedColumn
 HIGH_MISSING_SHARE = 0.5
 RARE_ROWS = 5
 FEW_NUMBERS = 3
+FEW_NUMBERS_ROWS = 100
 _SHOWN = 40
+_CALLED = {
+    ColumnType.SCALAR: ("a number", "numbers"),
+    ColumnType.TIMESTAMP: (
+        "a date or time of the column's form",
+        "dates or times of the column's form",
+    ),
+    ColumnType.VECTOR: ("a vector of the column's length", "vectors of the column's length"),
+    ColumnType.JSON: ("a JSON object or array", "JSON objects or arrays"),
+}
 
 
 def dropped_notice(column: DroppedColumn) -> Notice:
@@ -27,16 +38,25 @@ def dropped_notice(column: DroppedColumn) -> Notice:
     )
 
 
-def unparsed_notice(typed: TypedColumn) -> Notice:
-    """Cells that the column's type cannot read."""
+def unparsed_notice(
+    typed: TypedColumn, cells: int | None = None, examples: tuple[str, ...] | None = None
+) -> Notice:
+    """Cells that the column's type cannot read; `cells` and `examples` where others tell of the rest."""
+    cells = typed.n_unparsed if cells is None else cells
+    examples = typed.unparsed_examples if examples is None else examples
     return Notice(
         code="unparsed_cells",
-        message=f"Column {typed.name!r}: {typed.n_unparsed} cells are no "
-        f"{typed.type.value}: {_listed(typed.unparsed_examples)}",
+        message=f"Column {typed.name!r}: {_cells_are_not(cells, typed.type)}"
+        + (f": {_listed(examples)}" if examples else ""),
         column=typed.name,
-        figure=float(typed.n_unparsed),
+        figure=float(cells),
         action="treated as missing",
     )
+
+
+def _cells_are_not(cells: int, type: ColumnType) -> str:
+    one, many = _CALLED.get(type, (f"of the type {type.value}", f"of the type {type.value}"))
+    return f"1 cell is not {one}" if cells == 1 else f"{cells} cells are not {many}"
 
 
 def unknown_notice(column: ColumnSchema, typed: TypedColumn) -> list[Notice]:
@@ -51,7 +71,8 @@ def unknown_notice(column: ColumnSchema, typed: TypedColumn) -> list[Notice]:
     return [
         Notice(
             code="unknown_categories",
-            message=f"Column {column.name!r}: {cells} cells hold values not known from training: "
+            message=f"Column {column.name!r}: {cells} cell{'s hold values' if cells > 1 else ' holds a value'} "
+            "not known from training: "
             + _listed(tuple(typed.texts[index] for index in unknown[:5])),
             column=column.name,
             figure=float(cells),
@@ -81,9 +102,13 @@ def column_notices(
                 missing_share, "kept; a learned embedding stands for missing",
             )
         )  # fmt: skip
-    if typed.n_unparsed:
-        notices.append(unparsed_notice(typed))
-        notices += _mixed_cells(column)
+    strange = _other_units(column, judged)
+    unread = typed.n_unparsed - int(judged.texts.counts_V[strange].sum())
+    if unread > 0:
+        named = set(judged.texts.examples(strange, judged.n_values))
+        examples = tuple(text for text in typed.unparsed_examples if text not in named)
+        notices.append(unparsed_notice(typed, unread, examples))
+        notices += _mixed_cells(column, unread)
     notices += _numeric_notices(column, judged, fit)
     if column.type in COMPOSITE and fit.share < CLEAR_SHARE:
         notices.append(
@@ -123,39 +148,47 @@ def column_notices(
     return notices
 
 
-def _mixed_cells(column: ColumnSchema) -> list[Notice]:
+def _other_units(column: ColumnSchema, judged: Column) -> NDArray[np.bool_]:
+    """Which of the V texts are numbers in another unit than the column's."""
+    if column.type is not ColumnType.SCALAR or column.unit is None:
+        return np.zeros(judged.n_values, dtype=bool)
+    figures = judged.figures
+    return ~np.isnan(figures.values_V) & ~in_unit(figures.units_V, column.unit)
+
+
+def _mixed_cells(column: ColumnSchema, unread: int) -> list[Notice]:
     judged = column.n_rows - column.n_missing + column.n_unparsed
-    if column.n_unparsed <= (1 - CLEAR_SHARE) * judged:
+    if unread <= (1 - CLEAR_SHARE) * judged:
         return []
     return [
         _notice(
             column, "mixed_column",
-            f"types are mixed: {column.n_unparsed} of {judged} cells are no {column.type.value}",
-            column.n_unparsed / judged, f"read as {column.type.value}, the majority's type",
+            f"types are mixed: of {judged} cells, {_cells_are_not(unread, column.type)}",
+            unread / judged, f"read as {column.type.value}, the majority's type",
         )
     ]  # fmt: skip
 
 
 def _numeric_notices(column: ColumnSchema, judged: Column, fit: Accepted) -> list[Notice]:
     notices = []
-    if column.type is ColumnType.SCALAR and column.unit is not None:
-        units, values = judged.figures.units_V, judged.figures.values_V
-        other = ~np.isnan(values) & ~in_unit(units, column.unit)
-        cells = int(judged.texts.counts_V[other].sum())
-        if cells:
-            notices.append(
-                _notice(
-                    column, "mixed_units", f"{cells} cells have another unit than {column.unit}: "
-                    + _listed(judged.texts.examples(other)), float(cells),
-                    "treated as missing; convert them to one unit to keep them",
-                )
-            )  # fmt: skip
+    other = _other_units(column, judged)
+    cells = int(judged.texts.counts_V[other].sum())
+    if cells:
+        said = "1 cell has" if cells == 1 else f"{cells} cells have"
+        notices.append(
+            _notice(
+                column, "mixed_units", f"{said} another unit than {column.unit}: "
+                + _listed(judged.texts.examples(other)), float(cells),
+                "treated as missing; convert them to one unit to keep them",
+            )
+        )  # fmt: skip
     example = judged.open_decimal if column.type is ColumnType.SCALAR else None
     if example is not None:
         notices.append(
             ambiguous_numbers(f"Column {column.name!r}", column.name, example, column.decimal)
         )
-    if column.type is ColumnType.SCALAR and 1 < column.n_unique <= FEW_NUMBERS:
+    few = column.type is ColumnType.SCALAR and 1 < column.n_unique <= FEW_NUMBERS
+    if few and column.n_rows >= FEW_NUMBERS_ROWS:
         notices.append(
             _notice(
                 column, "few_values", f"only {column.n_unique} different numbers",

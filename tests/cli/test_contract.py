@@ -199,7 +199,7 @@ def test_odd_cells_and_columns_are_said(
     assert "'checking_status' is 'martian'" in warnings[1]
     assert "'credit_amount'" in warnings[2]
     assert "outside" in warnings[2]
-    assert "note: Column 'checking_status': 1 cells hold values not known" in said
+    assert "note: Column 'checking_status': 1 cell holds a value not known" in said
     assert "note: Column 'age': 1 cell is not a number: 'old' (treated as missing)" in said
     assert "note: Columns that training did not see: 'branch' (ignored)" in said
 

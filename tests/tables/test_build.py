@@ -277,12 +277,11 @@ def test_decimal_mark_and_unit_stay_frozen() -> None:
     assert native.numbers_N is not None and native.numbers_N[0] == 1.234
 
 
-def test_notices_of_units_dates_few_values_and_parts() -> None:
+def test_notices_of_units_dates_and_parts() -> None:
     frame = pd.DataFrame(
         {
             "weight": [f"{n} kg" for n in range(50)] + [f"{n} lb" for n in range(10)],
             "day": [f"0{n % 9 + 1}/0{n % 7 + 1}/2020" for n in range(60)],
-            "doors": [2, 4, 5] * 20,
             "mail": [f"a{n}@b.de" for n in range(45)] + [f"someone {n}" for n in range(15)],
             "time": ["<1", "1-4", "5+", "1-4"] * 14 + ["unemployed"] * 4,
         }
@@ -290,9 +289,8 @@ def test_notices_of_units_dates_few_values_and_parts() -> None:
     schema = build_schema(read_table(frame))
     notices = {(notice.code, notice.column): notice for notice in schema.notices}
     assert notices["mixed_units", "weight"].figure == 10.0
-    assert notices["unparsed_cells", "weight"].figure == 10.0
+    assert ("unparsed_cells", "weight") not in notices
     assert "%d/%m/%Y" in notices["ambiguous_dates", "day"].message
-    assert notices["few_values", "doors"].figure == 3.0
     assert notices["mixed_column", "mail"].figure == pytest.approx(0.25)
     assert "'unemployed'" in notices["off_scale", "time"].message
     assert all(notice.action for notice in notices.values())
@@ -342,3 +340,21 @@ def test_years_of_two_digits_are_frozen_with_their_century() -> None:
     numbers = typed_columns(one, schema)["born"].numbers_N
     assert numbers is not None
     assert pd.Timestamp(numbers[0], unit="s").year == 1935
+
+
+def test_one_notice_per_problem() -> None:
+    cells = [f"{n} kg" for n in range(60)] + [f"{n} lb" for n in range(10)]
+    schema = build_schema(read_table(pd.DataFrame({"load": cells})))
+    assert [n.code for n in schema.notices] == ["mixed_units"]
+    schema = build_schema(read_table(pd.DataFrame({"load": [*cells, "much"]})))
+    assert {n.code: n.figure for n in schema.notices} == {
+        "mixed_units": 10.0,
+        "unparsed_cells": 1.0,
+    }
+    assert "1 cell is not a number: 'much'" in str(schema.notices)
+
+
+def test_few_different_numbers_are_news_in_long_tables_only() -> None:
+    for rows, codes in ((60, []), (120, ["few_values"])):
+        table = read_table(pd.DataFrame({"doors": [2, 4, 5] * (rows // 3)}))
+        assert [n.code for n in build_schema(table).notices] == codes
