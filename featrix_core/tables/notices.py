@@ -105,8 +105,10 @@ def column_notices(
     strange = _other_units(column, judged)
     unread = typed.n_unparsed - int(judged.texts.counts_V[strange].sum())
     if unread > 0:
-        named = set(judged.texts.examples(strange, judged.n_values))
-        examples = tuple(text for text in typed.unparsed_examples if text not in named)
+        examples = typed.unparsed_examples
+        if strange.any():
+            rest = np.isnan(judged.numbers_V) & ~strange & ~judged.texts.soft_V
+            examples = judged.texts.examples(rest)
         notices.append(unparsed_notice(typed, unread, examples))
         notices += _mixed_cells(column, unread)
     notices += _numeric_notices(column, judged, fit)
