@@ -15,28 +15,34 @@ from typing import Any
 import pandas as pd
 
 
+def _first(metadata: importlib.metadata.PackageMetadata, field: str) -> str | None:
+    """A field's first value; absent ones are None, whichever library made the metadata."""
+    return next(iter(metadata.get_all(field) or []), None)
+
+
 def distributions() -> pd.DataFrame:
     """Installed distributions: what their metadata says."""
     rows = []
     found = {
-        str(each.metadata["Name"]).lower(): each for each in importlib.metadata.distributions()
+        str(_first(each.metadata, "Name")).lower(): each
+        for each in importlib.metadata.distributions()
     }
     for _, each in sorted(found.items()):
         said = each.metadata
         links = [link.partition(",")[2].strip() for link in said.get_all("Project-URL") or []]
-        person = said["Author-email"] or said["Maintainer-email"] or ""
+        person = _first(said, "Author-email") or _first(said, "Maintainer-email") or ""
         address = re.search(r"[^\s<>,]+@[^\s<>,]+", person)
         rows.append(
             {
-                "name": said["Name"],
-                "version": said["Version"],
-                "summary": said["Summary"],
-                "homepage": said["Home-page"] or next(iter(links), None),
+                "name": _first(said, "Name"),
+                "version": _first(said, "Version"),
+                "summary": _first(said, "Summary"),
+                "homepage": _first(said, "Home-page") or next(iter(links), None),
                 "author_email": address.group() if address else None,
-                "keywords": said["Keywords"],
-                "requires_python": said["Requires-Python"],
-                "metadata_version": said["Metadata-Version"],
-                "licence": said["License-Expression"],
+                "keywords": _first(said, "Keywords"),
+                "requires_python": _first(said, "Requires-Python"),
+                "metadata_version": _first(said, "Metadata-Version"),
+                "licence": _first(said, "License-Expression"),
                 "development_status": next(
                     (c for c in said.get_all("Classifier") or [] if c.startswith("Development")),
                     None,
@@ -57,7 +63,8 @@ def files() -> pd.DataFrame:
     """Installed files, each content once: path, size and SHA-256, as the distributions record."""
     rows = []
     found = {
-        str(each.metadata["Name"]).lower(): each for each in importlib.metadata.distributions()
+        str(_first(each.metadata, "Name")).lower(): each
+        for each in importlib.metadata.distributions()
     }
     for name, each in sorted(found.items()):
         for path in sorted(each.files or [], key=str):
