@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,17 +19,25 @@ _SAME_FORM = 0.95
 _CATEGORY_SHARE = 0.05
 _LEAST_VALUES = 20
 _WIDEST = 64
+_LONGEST_NUMBERED = 18
+_NUMBER = re.compile(r"[0-9]+")
 _DELIMITER = re.compile(r"[-_/.:#|\s]+")
 
 
 def shared_structure(values: Sequence[str]) -> str | None:
     """What distinct values have in common, or None where each is a random draw.
 
-    Either they are counted through (their characters vary no more than numbering them takes), or a piece
-    between delimiters recurs like a category.
+    Either a number stands in fixed characters (such codes are kept as numbers are: they often grow with
+    time), or they are counted through (their characters vary no more than numbering them takes), or a
+    piece between delimiters recurs like a category.
     """
     if len(values) < _LEAST_VALUES:
         return None
+    skeletons = [_NUMBER.sub("0", value) for value in values]
+    usual_skeleton = Counter(skeletons).most_common(1)[0][0]
+    alike = skeletons.count(usual_skeleton) >= _SAME_FORM * len(values)
+    if alike and usual_skeleton.count("0") == 1 and max(map(len, values)) <= _LONGEST_NUMBERED:
+        return "one number within fixed characters"
     needed = math.log2(len(values))
     held = _bits(values)
     if held <= max(MOST_BITS * needed, needed + _SPARE_BITS):

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -258,3 +259,10 @@ def test_real_tables_lose_only_what_is_uniform() -> None:
     for path in [DATA / "german_credit.csv", *sorted((DATA / "flights").glob("*.parquet"))]:
         schema = build_schema(read_table(path))
         assert {column.reason for column in schema.dropped} <= {"uniform"}
+
+
+def test_numbers_within_fixed_characters_stay_as_numbers_do() -> None:
+    numbers = np.random.default_rng(0).choice(9_000_000, 400, replace=False)
+    assert shared_structure(sorted(f"tt{number:07d}" for number in numbers.tolist()))
+    letters = np.random.default_rng(0).choice(list("abcdefghijkmnpqrstuvwxyz23456789"), (400, 12))
+    assert shared_structure(sorted("".join(row) for row in letters.tolist())) is None
