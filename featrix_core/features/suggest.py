@@ -22,7 +22,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from featrix_core.features.compute import Cells, FeatureState, apply
 from featrix_core.features.suggestions import AnySuggestion, parse_suggestions
-from featrix_core.tables.schema import ColumnType, TableSchema
+from featrix_core.tables.schema import CATEGORICAL, ColumnType, TableSchema
 from featrix_core.tables.targets import TargetSchema
 
 Floats = NDArray[np.float64]
@@ -177,7 +177,7 @@ def _single_columns(schema: TableSchema, cells: Cells) -> Floats:
             values = cells.numbers(column.name)
             if not np.isnan(values).all():
                 blocks.append(_encoded(values))
-        elif column.type in (ColumnType.SET, ColumnType.BOOLEAN):
+        elif column.type in CATEGORICAL:
             texts = cells.texts(column.name)
             frequent = np.argsort(-texts.counts_V, kind="stable")[:MAX_CATEGORIES]
             blocks.append((texts.codes_N[:, None] == frequent[None, :]).astype(np.float64))

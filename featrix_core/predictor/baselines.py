@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from featrix_core.tables.schema import ColumnType, TableSchema
+from featrix_core.tables.schema import CATEGORICAL, ColumnType, TableSchema
 from featrix_core.tables.table import TypedColumn
 from featrix_core.tables.targets import TargetKind
 
@@ -40,8 +40,9 @@ def design_frame(
 ) -> pd.DataFrame:
     """Parsed columns as floats (`float64`, NaN where missing) and categoricals.
 
-    Timestamps become epoch seconds and, in local time, year, month, day, weekday and hour. Sets and
-    booleans become categoricals, free text one of its 50 most frequent values. With a schema the
+    Timestamps become epoch seconds and, in local time, year, month, day, weekday and hour. Sets,
+    ordinals and booleans become categoricals, all other texts one of their 50 most frequent values;
+    vectors become a number per dimension. With a schema the
     columns follow its selection and order, and values that it does not know become missing.
     """
     names = list(typed) if schema is None else [n for n in schema.names if n in typed]
@@ -52,6 +53,9 @@ def design_frame(
             columns[name] = np.where(column.missing_N, np.nan, column.numbers_N)
         elif column.type is ColumnType.TIMESTAMP and column.numbers_N is not None:
             columns.update(_time_parts(column, column.numbers_N))
+        elif column.vectors_NH is not None:
+            for place, values in enumerate(column.vectors_NH.T):
+                columns[f"{name} {place}"] = np.where(column.missing_N, np.nan, values)
         elif column.codes_N is not None:
             known = schema.column(name).categories if schema is not None else ()
             columns[name] = _categories(column, column.codes_N, known)
@@ -73,7 +77,7 @@ def _categories(
     column: TypedColumn, codes_N: NDArray[np.int32], known: tuple[str, ...]
 ) -> pd.Categorical:
     codes = np.where(column.missing_N, -1, codes_N).astype(np.int64)
-    if column.type is ColumnType.TEXT:
+    if column.type not in CATEGORICAL:
         counts = np.bincount(codes[codes >= 0], minlength=len(column.texts))
         order = np.argsort(-counts, kind="stable")[:_TOP_TEXTS]
         kept = [column.texts[i] for i in order.tolist() if counts[i] > 0]

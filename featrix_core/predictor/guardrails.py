@@ -27,7 +27,7 @@ from scipy.stats import norm
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import KFold
 
-from featrix_core.tables.schema import ColumnSchema, ColumnType, Notice, TableSchema
+from featrix_core.tables.schema import CATEGORICAL, ColumnSchema, ColumnType, Notice, TableSchema
 from featrix_core.tables.table import TypedColumn
 
 Floats = NDArray[np.float64]
@@ -166,7 +166,7 @@ def value_flags(typed: Mapping[str, TypedColumn], schema: TableSchema) -> list[l
             continue
         if known.type in (ColumnType.SCALAR, ColumnType.TIMESTAMP):
             _flag_range(column, known, flags)
-        elif known.type in (ColumnType.SET, ColumnType.BOOLEAN):
+        elif known.type in CATEGORICAL:
             _flag_categories(column, known, flags)
     return flags
 

@@ -227,3 +227,19 @@ def test_depth_on_real_and_degenerate_tables() -> None:
     assert advise_depth(x[:60], np.r_[y[:59], 2], "multiclass").n_hidden_layers == 2
     with pytest.raises(ValueError, match="finite"):
         advise_depth(np.full((30, 2), np.nan), y[:30], "binary")
+
+
+def test_vectors_and_codes_reach_the_design_frame() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "v": [row.tolist() for row in rng.normal(size=(200, 3))],
+            "code": [f"AB-{number:05d}-X" for number in rng.integers(0, 90_000, 200)],
+        }
+    )
+    table = read_table(frame)
+    schema = build_schema(table, overrides={"code": ColumnType.CODE})
+    design = design_frame(typed_columns(table, schema), schema)
+    assert list(design.columns) == ["v 0", "v 1", "v 2", "code"]
+    # A code per row would only be learned by heart: the most frequent ones are enough.
+    assert len(design["code"].cat.categories) <= 50

@@ -226,3 +226,12 @@ def test_imbalance_is_noted_where_it_is_there() -> None:
     note = imbalance_note({"stay": 0.97, "churn": 0.03}, 0.34, "f1")
     assert note is not None and "3.0%" in note and "'churn'" in note and "0.34" in note
     assert imbalance_note({"only": 1.0}) is None
+
+
+def test_an_unseen_value_of_an_ordered_column_is_flagged() -> None:
+    sizes = pd.DataFrame({"size": ["small", "medium", "large"] * 20, "x": range(60)})
+    schema = build_schema(read_table(sizes))
+    assert schema.column("size").type is ColumnType.ORDINAL
+    new = pd.DataFrame({"size": ["medium", "gigantic"], "x": [1, 2]})
+    flags = value_flags(typed_columns(read_table(new), schema), schema)
+    assert [[flag.code for flag in row] for row in flags] == [[], ["unseen_category"]]
