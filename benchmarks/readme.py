@@ -51,23 +51,23 @@ def between_markers(text: str) -> str:
     Raises:
         FeatrixUserError: the markers are missing, repeated or in the wrong order.
     """
-    return _parts(text)[1].strip("\n")
+    return _parts(text, START, END)[1].strip("\n")
 
 
-def filled(text: str, table: str) -> str:
-    """`text` with `table` between the markers; errors as in `between_markers`."""
-    before, _, after = _parts(text)
-    return f"{before}{START}\n{table}\n{END}{after}"
+def filled(text: str, table: str, start: str = START, end: str = END) -> str:
+    """`text` with `table` between two markers; errors as in `between_markers`."""
+    before, _, after = _parts(text, start, end)
+    return f"{before}{start}\n{table}\n{end}{after}"
 
 
-def _parts(text: str) -> tuple[str, str, str]:
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+def _parts(text: str, start: str, end: str) -> tuple[str, str, str]:
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
         raise FeatrixUserError(
-            f"The text must hold {START} and, after it, {END}, once each",
+            f"The text must hold {start} and, after it, {end}, once each",
             remedy="Put the markers where the table belongs",
         )
-    before, rest = text.split(START)
-    inside, after = rest.split(END)
+    before, rest = text.split(start)
+    inside, after = rest.split(end)
     return before, inside, after
 
 

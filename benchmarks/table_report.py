@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks import readme
 from benchmarks.tables import FORMS, HERE
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import read_json, write_text
@@ -139,21 +140,11 @@ def _share(value: float | None) -> str:
 
 
 def filled(text: str, table: str) -> str:
-    """`text` with `table` between the markers.
-
-    Raises:
-        FeatrixUserError: the markers are missing, repeated or in the wrong order.
-    """
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise FeatrixUserError(
-            f"The text must hold {START} and, after it, {END}, once each",
-            remedy="Put the markers where the figures belong",
-        )
-    before, rest = text.split(START)
-    return f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}"
+    """`text` with `table` between this report's markers."""
+    return readme.filled(text, table, START, END)
 
 
-def main(readme: Path = README, result: Path = RESULT) -> None:
+def main(page: Path = README, result: Path = RESULT) -> None:
     """Rewrite the README from the result file.
 
     Raises:
@@ -163,7 +154,7 @@ def main(readme: Path = README, result: Path = RESULT) -> None:
         raise FeatrixUserError(
             "There is no result to show", value=str(result), remedy="Run `make bench-tables` first"
         )
-    write_text(readme, filled(readme.read_text(encoding="utf-8"), block(read_json(result))))
+    write_text(page, filled(page.read_text(encoding="utf-8"), block(read_json(result))))
 
 
 if __name__ == "__main__":
