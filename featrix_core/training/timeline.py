@@ -7,42 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from featrix_core.files import write_json
+from featrix_core.training.failures import detect_failures
 from featrix_core.training.plan import TrainingPlan
 
 WRITE_EVERY = 5
-
-
-def detect_failures(entries: list[dict[str, Any]]) -> list[str]:
-    """Failure modes of D11 that the epochs so far show; the last entry is the present epoch."""
-    last = entries[-1]
-    found: list[str] = []
-    if last["gradients"]["unclipped_norm"] < 1e-8:
-        found.append("DEAD_NETWORK")
-    if len(entries) < 6:
-        return found
-    before = entries[-6]
-    train, validation = (
-        [e[key] for e in entries[-6:]] for key in ("train_loss", "validation_loss")
-    )
-    scale = max(abs(before["validation_loss"]), 1e-9)
-    gain = (before["validation_loss"] - min(validation[1:])) / scale
-    if last["epoch"] > 15 and gain < 0.005:
-        found.append("NO_LEARNING")
-    elif gain < 0.01 and last["gradients"]["unclipped_norm"] < 0.01:
-        found.append("VERY_SLOW_LEARNING")
-    if last["epoch"] > 10:
-        worse = (validation[-1] - validation[0]) / scale
-        better = (train[0] - train[-1]) / max(abs(train[0]), 1e-9)
-        gap = (validation[-1] - train[-1]) / max(abs(train[-1]), 1e-9)
-        if worse > 0.05 and better > 0.02:
-            found.append("SEVERE_OVERFITTING")
-        elif gap > 0.10 and worse > 0.0:
-            found.append("MODERATE_OVERFITTING")
-    mean = sum(train) / len(train)
-    spread = math.sqrt(sum((value - mean) ** 2 for value in train) / len(train))
-    if last["epoch"] > 15 and abs(mean) > 1e-9 and spread / abs(mean) > 0.10:
-        found.append("UNSTABLE_TRAINING")
-    return found
 
 
 class Timeline:

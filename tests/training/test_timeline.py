@@ -9,8 +9,9 @@ import pytest
 
 from featrix_core import EmbeddingSpace, SinglePredictorMLP
 from featrix_core.files import read_json
+from featrix_core.training.failures import detect_failures
 from featrix_core.training.plan import TrainingPlan
-from featrix_core.training.timeline import WRITE_EVERY, Timeline, detect_failures
+from featrix_core.training.timeline import WRITE_EVERY, Timeline
 
 PLAN = TrainingPlan(epochs=8, batch_size=4, steps_per_epoch=2, learning_rate=0.01, weight_decay=0.1)
 
