@@ -1,0 +1,108 @@
+"""The training movie: a fixed sample, frames along the finished axes, small cost, resumable."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from featrix_core.training.snapshots import (
+    COST,
+    MOST_FRAMES,
+    MOST_ROWS,
+    Movie,
+    Snapshots,
+    sample_rows,
+)
+
+
+def epoch(number: int) -> SimpleNamespace:
+    return SimpleNamespace(entry={"epoch": number})
+
+
+def drifting(rows: int = 40, width: int = 16, seed: int = 0) -> tuple[Snapshots, torch.Tensor]:
+    """Rows that move along fixed directions; their first axes at the end are known."""
+    generator = torch.Generator().manual_seed(seed)
+    start, step = torch.randn(2, rows, width, generator=generator)
+    taken = [0]
+
+    def embed() -> torch.Tensor:
+        taken[0] += 1
+        return torch.nn.functional.normalize(start + 0.05 * taken[0] * step, dim=1)
+
+    axes, _ = torch.linalg.qr(torch.randn(width, 3, generator=generator))
+    return Snapshots(embed, np.arange(rows), 10_000, 20), axes
+
+
+@pytest.mark.parametrize("n_rows", [3, 200, 1000, 5000, 10**6])
+def test_the_sample_is_fixed_and_bounded(n_rows: int) -> None:
+    rows = sample_rows(n_rows, 7)
+    assert np.array_equal(rows, sample_rows(n_rows, 7))
+    assert len(rows) == len(set(rows.tolist())) == min(n_rows, MOST_ROWS, max(n_rows // 3, 100))
+    assert np.array_equal(rows, np.sort(rows)) and rows.max() < n_rows
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "epochs"), [(60, 300), (900, 100), (5000, 15), (5000, 1000), (10**5, 3)]
+)
+def test_frames_are_few_and_cheap(n_rows: int, epochs: int) -> None:
+    rows = sample_rows(n_rows, 0)
+    seen: list[int] = []
+    snapshots = Snapshots(
+        lambda: seen.append(1) or torch.zeros(len(rows), 4),  # type: ignore[func-returns-value]
+        rows,
+        n_rows,
+        epochs,
+    )
+    for number in range(1, epochs + 1):
+        snapshots(epoch(number))
+    assert 1 <= len(seen) <= MOST_FRAMES
+    assert COST * len(rows) * len(seen) <= n_rows * epochs
+
+
+def test_frames_lie_along_the_finished_axes_and_end_in_the_finished_space() -> None:
+    snapshots, axes = drifting()
+    snapshots.take(0)
+    for number in range(1, 21):
+        snapshots(epoch(number))
+    final = np.eye(3, dtype=np.float32)[np.zeros(40, int)]
+    movie = snapshots.movie(axes, final, best_epoch=15)
+    assert movie.epochs_F.tolist() == list(range(16))
+    assert movie.frames_FR3.shape == (16, 40, 3) and movie.frames_FR3.dtype == np.float32
+    assert np.allclose(np.linalg.norm(movie.frames_FR3, axis=2), 1, atol=1e-5)
+    assert np.array_equal(movie.frames_FR3[-1], final)
+    # The third call of `embed` made the frame of epoch 2.
+    again, _ = drifting()
+    vectors = [again._embed() for _ in range(3)][-1] @ axes
+    shown = torch.nn.functional.normalize(vectors, dim=1).numpy()
+    assert np.allclose(movie.frames_FR3[2], shown, atol=5e-3)
+    saved = Movie.from_tensors(movie.tensors())
+    assert all(np.array_equal(getattr(saved, k), getattr(movie, k)) for k in vars(movie))
+
+
+def test_a_resumed_training_has_the_same_movie() -> None:
+    whole, axes = drifting()
+    for number in range(21):
+        whole.take(number)
+    first, _ = drifting()
+    for number in range(8):
+        first.take(number)
+    second, _ = drifting()
+    second.restore(*first.state())
+    second._embed = first._embed
+    for number in range(8, 21):
+        second.take(number)
+    final = np.zeros((40, 3), np.float32)
+    assert np.array_equal(
+        whole.movie(axes, final, 20).frames_FR3, second.movie(axes, final, 20).frames_FR3
+    )
+
+
+def test_a_training_stopped_before_its_first_frame_goes_on() -> None:
+    snapshots, axes = drifting()
+    other, _ = drifting()
+    other.restore(*snapshots.state())
+    movie = other.movie(axes, np.zeros((40, 3), np.float32), 1)
+    assert movie.epochs_F.tolist() == [1]
