@@ -5,7 +5,7 @@ What a head looks at is decided by its query and key weights together: a query r
 are compared by the cosine of these forms. Unlike a cosine of the bare weights this does not change when a
 head's own axes are turned, so a copy in other axes is still seen as a copy.
 
-Legend: H heads · D token width · K width of a head.
+Legend: H heads · D token width · X token width and a one.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ def status_of(similarity: float) -> str:
 def head_similarity(attention: Attention) -> Tensor:
     """Cosine between what every two heads look at, (H, H), symmetric, ones on the diagonal."""
     heads, width = attention.heads, attention.query.weight.shape[1]
-    query_DX = torch.cat([attention.query.weight, attention.query.bias.unsqueeze(1)], dim=1)
-    query_HKX = query_DX.view(heads, -1, width + 1)
-    key_HKD = attention.key_value.weight[:width].view(heads, -1, width)
-    form_HF = (query_HKX.transpose(1, 2) @ key_HKD).flatten(1)
-    unit_HF = nn.functional.normalize(form_HF.double(), dim=1)
-    return unit_HF @ unit_HF.T
+    query_DX = torch.cat([attention.query.weight, attention.query.bias.unsqueeze(1)], 1).double()
+    key_DD = attention.key_value.weight[:width].double()
+    # <Qᵢᵀ Kᵢ, Qⱼᵀ Kⱼ> is the sum over QᵢQⱼᵀ ∘ KᵢKⱼᵀ: the forms themselves are never made.
+    both_DD = (query_DX @ query_DX.T) * (key_DD @ key_DD.T)
+    inner_HH = both_DD.view(heads, -1, heads, width // heads).sum(dim=(1, 3))
+    size_H = inner_HH.diagonal().clamp_min(1e-30).sqrt()
+    return inner_HH / torch.outer(size_H, size_H)
 
 
 def head_diversity(model: nn.Module, epoch: int) -> dict[str, Any] | None:
