@@ -47,5 +47,5 @@ def turn_axes(model: SpaceModel, rows_NM: Tensor) -> None:
     decoders.z_SM.copy_(decoders.z_SM @ axes_MM)
     decoders.set_CMW.copy_(axes_MM.T @ decoders.set_CMW)
     decoders.time_TMF.copy_(axes_MM.T @ decoders.time_TMF)
-    decoders.text_XME.copy_(axes_MM.T @ decoders.text_XME)
+    decoders.text_XMP.copy_(axes_MM.T @ decoders.text_XMP)
     model.marginal.weight_AIO.copy_(axes_MM.T @ model.marginal.weight_AIO)

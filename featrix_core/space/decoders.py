@@ -1,7 +1,7 @@
 """Linear decoders: every column, hidden or visible, is predicted from the row embedding alone (D8, D9).
 
-Legend: B rows · M row width · S, C, T, X, Y, R columns per family · A all columns · K buckets + 1 (missing) ·
-W widest decoded vocabulary · E sentence width · Z summary width · H vector width.
+Legend: V views of the same rows · B rows · M row width · S, C, T, X, Y, R columns per family · A all columns · K buckets + 1 (missing) ·
+W widest decoded vocabulary · E sentence width · P sketch width · Z summary width · H vector width.
 """
 
 from __future__ import annotations
@@ -21,6 +21,16 @@ from featrix_core.encoders.vector_codec import WIDTH as VECTOR_WIDTH
 
 LARGEST_VOCABULARY = 64
 """Categories that a set column is decoded into; rarer ones share the class of unknown values."""
+SKETCH = 96
+"""Dimensions of a sentence vector's fixed random projection, which is what a text is decoded into: angles
+between texts survive, at a quarter of the cost."""
+
+
+def _sketch() -> Tensor:
+    """Orthonormal directions (E, P), the same in every space."""
+    generator = torch.Generator().manual_seed(384)
+    directions_EP, _ = torch.linalg.qr(torch.randn(SENTENCE_WIDTH, SKETCH, generator=generator))
+    return directions_EP
 
 
 def decoded_classes(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
@@ -35,11 +45,11 @@ def decoded_classes(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
 
 
 class Decoders(nn.Module):
-    """Predicts buckets and z of scalars, classes of sets, calendar features, sentence vectors, summaries of
-    composite cells, vectors.
+    """Predicts buckets and z of scalars, classes of sets, calendar features, sketches of sentence vectors,
+    summaries of composite cells, vectors.
 
-    Shape: row_BM, TokenBatch of the same rows → loss per cell (B, A) in nats (scalars: cross-entropy over
-    buckets plus smooth-L1 on z).
+    Shape: row_VBM, TokenBatch of B rows → loss per cell (V, B, A) in nats (scalars: cross-entropy over
+    buckets plus smooth-L1 on z). All views are decoded in one pass.
     """
 
     def __init__(self, tokenizer: Tokenizer, d_model: int) -> None:
@@ -56,12 +66,14 @@ class Decoders(nn.Module):
         self.set_CMW = nn.Parameter(torch.randn(n_set, d_model, widest) * 0.02)
         self.set_bias_CW = nn.Parameter(torch.zeros(n_set, widest))
         self.time_TMF = nn.Parameter(torch.randn(n_time, d_model, TIME_FEATURES) * 0.02)
-        self.text_XME = nn.Parameter(torch.randn(n_text, d_model, SENTENCE_WIDTH) * 0.02)
+        self.text_XMP = nn.Parameter(torch.randn(n_text, d_model, SKETCH) * 0.02)
         self.composite_YMZ = nn.Parameter(torch.randn(n_composite, d_model, SUMMARY) * 0.02)
         self.vector_RMH = nn.Parameter(torch.randn(n_vector, d_model, VECTOR_WIDTH) * 0.02)
         self.register_buffer("class_V", class_V, persistent=False)
         beyond_CW = torch.arange(widest) >= count_C.unsqueeze(-1)
         self.register_buffer("beyond_CW", beyond_CW, persistent=False)
+        self.register_buffer("sketch_EP", _sketch() if n_text else None, persistent=False)
+        self.sketch_EP: Tensor
         self.class_V: Tensor
         self.beyond_CW: Tensor
 
@@ -77,43 +89,67 @@ class Decoders(nn.Module):
     def logits(self, row_BM: Tensor) -> tuple[Tensor, Tensor]:
         """Bucket logits (B, S, K) and class logits (B, C, W), minus infinity beyond a column's classes."""
         row = row_BM * self.scale
-        bucket = torch.einsum("bm,smk->bsk", row, self.bucket_SMK) + self.bucket_bias_SK
-        sets = torch.einsum("bm,cmw->bcw", row, self.set_CMW) + self.set_bias_CW
+        bucket = _decoded(row, self.bucket_SMK) + self.bucket_bias_SK
+        sets = _decoded(row, self.set_CMW) + self.set_bias_CW
         return bucket, sets.masked_fill(self.beyond_CW, float("-inf"))
 
-    def forward(self, row_BM: Tensor, batch: TokenBatch) -> Tensor:
-        """Loss of every cell."""
-        row = row_BM * self.scale
-        bucket_BS, class_BC = self.targets(batch)
-        bucket_logits, set_logits = self.logits(row_BM)
+    def forward(self, row_VBM: Tensor, batch: TokenBatch) -> Tensor:
+        """Loss of every cell in every view."""
+        views, rows, width = row_VBM.shape
+        flat_BM = row_VBM.reshape(views * rows, width)
+        row = flat_BM * self.scale
+        bucket_logits, set_logits = self.logits(flat_BM)
+        bucket_BS, class_BC = (t.repeat(views, 1) for t in self.targets(batch))
         cross = nn.functional.cross_entropy
         parts: list[Tensor] = []
         scalar = cross(bucket_logits.transpose(1, 2), bucket_BS, reduction="none")
-        z = torch.einsum("bm,sm->bs", row, self.z_SM)
-        off = nn.functional.smooth_l1_loss(z, batch.z_NS, reduction="none")
-        parts.append(scalar + off.masked_fill(batch.scalar_missing_NS, 0.0))
+        off = nn.functional.smooth_l1_loss(
+            row @ self.z_SM.T, batch.z_NS.repeat(views, 1), reduction="none"
+        )
+        missing_BS = batch.scalar_missing_NS.repeat(views, 1)
+        parts.append(scalar + off.masked_fill(missing_BS, 0.0))
         if set_logits.shape[1]:
             parts.append(cross(set_logits.transpose(1, 2), class_BC, reduction="none"))
         if self.time_TMF.shape[0]:
-            parts.append(_numbers_loss(row, self.time_TMF, batch.time_NTF, batch.time_missing_NT))
-        if self.text_XME.shape[0]:
-            text = torch.einsum("bm,xme->bxe", row, self.text_XME)
-            true = nn.functional.embedding(batch.text_NX, batch.text_UE)
-            near = nn.functional.cosine_similarity(text, true, dim=-1)
-            parts.append((2.0 * (1.0 - near)).masked_fill(batch.text_missing_NX, 0.0))
+            missing = batch.time_missing_NT
+            parts.append(_numbers_loss(row, self.time_TMF, batch.time_NTF, missing))
+        if self.text_XMP.shape[0]:
+            parts.append(self._text_loss(row, batch))
         if self.composite_YMZ.shape[0]:
             missing = batch.composite_missing_NY
             parts.append(_numbers_loss(row, self.composite_YMZ, batch.summary_NYZ, missing))
         if self.vector_RMH.shape[0]:
             missing = batch.vector_missing_NR
             parts.append(_numbers_loss(row, self.vector_RMH, batch.vector_NRH, missing))
-        return torch.cat(parts, dim=1)
+        cells_BA = torch.cat(parts, dim=1)
+        return cells_BA.view(views, rows, cells_BA.shape[1])
+
+    def _text_loss(self, row_BM: Tensor, batch: TokenBatch) -> Tensor:
+        """Twice the cosine distance between the predicted sketch and the text's own."""
+        rows, columns = batch.text_NX.shape
+        views = len(row_BM) // max(rows, 1)
+        used_U, place_N = torch.unique(batch.text_NX, return_inverse=True)
+        sketch_UP = nn.functional.normalize(batch.text_UE[used_U] @ self.sketch_EP, dim=-1)
+        true_BXP = nn.functional.embedding(place_N, sketch_UP)
+        said_VBXP = _decoded(row_BM, self.text_XMP).view(views, rows, columns, SKETCH)
+        length_VBX = torch.linalg.vector_norm(said_VBXP, dim=-1).clamp(min=1e-6)
+        near_VBX = (said_VBXP * true_BXP).sum(-1) / length_VBX
+        lost = (2.0 * (1.0 - near_VBX)).masked_fill(batch.text_missing_NX, 0.0)
+        return lost.view(len(row_BM), columns)
+
+
+def _decoded(row_BM: Tensor, weight_AMF: Tensor) -> Tensor:
+    """What every column's own linear map makes of the rows: (B, A, F), as one product."""
+    columns, width, features = weight_AMF.shape
+    flat_MF = weight_AMF.transpose(0, 1).reshape(width, columns * features)
+    return (row_BM @ flat_MF).view(len(row_BM), columns, features)
 
 
 def _numbers_loss(
-    row_BM: Tensor, weight_AMF: Tensor, true_BAF: Tensor, missing_BA: Tensor
+    row_BM: Tensor, weight_AMF: Tensor, true_NAF: Tensor, missing_NA: Tensor
 ) -> Tensor:
     """Loss (B, A) of predicting several numbers per cell; nothing is asked of missing cells."""
-    said = torch.einsum("bm,amf->baf", row_BM, weight_AMF)
-    gap = nn.functional.smooth_l1_loss(said, true_BAF, reduction="none").mean(-1)
-    return (4.0 * gap).masked_fill(missing_BA, 0.0)
+    said_BAF = _decoded(row_BM, weight_AMF)
+    views = len(row_BM) // max(len(true_NAF), 1)
+    gap = nn.functional.smooth_l1_loss(said_BAF, true_NAF.repeat(views, 1, 1), reduction="none")
+    return (4.0 * gap.mean(-1)).masked_fill(missing_NA.repeat(views, 1), 0.0)

@@ -72,7 +72,7 @@ def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
     for i in range(columns):
         hidden = torch.ones(columns, dtype=torch.bool)
         hidden[i] = False
-        row = model.encode_tokens(tokens_NAD, hidden.expand(count, -1)).row_BM
+        row = model.rows_of(tokens_NAD, hidden.expand(count, -1))
         bucket, sets = model.decoders.logits(row)
         nats = torch.cat([_shrunk_nats(bucket, bucket_NS), _shrunk_nats(sets, class_NC)])
         bits_AA[i, : n_scalar + n_set] = (entropy - nats) / math.log(2)

@@ -17,10 +17,10 @@ from featrix_core.space.relationships import RelationshipTokens
 
 
 class Attention(nn.Module):
-    """Multi-head attention in which the queries also read `extra` keys and values.
+    """Multi-head attention of the asking places over everything that is read.
 
-    Relationship tokens come in as `extra`: they are read but do not attend, so the cost is linear in them.
-    Shape: (B, L, D), extra (B, G, D) or None → (B, L, D).
+    Relationship tokens are read but do not ask, so the cost is linear in them.
+    Shape: asking (B, Q, D), read (B, L, D) → (B, Q, D).
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -34,18 +34,38 @@ class Attention(nn.Module):
         rows, length, width = x.shape
         return x.view(rows, length, self.heads, width // self.heads).transpose(1, 2)
 
-    def forward(self, x_BLD: Tensor, extra_BGD: Tensor | None) -> Tensor:
-        """Attend over the sequence and the extra tokens."""
-        source = x_BLD if extra_BGD is None else torch.cat([x_BLD, extra_BGD], dim=1)
-        key, value = self.key_value(source).chunk(2, dim=-1)
+    def forward(self, asking_BQD: Tensor, read_BLD: Tensor) -> Tensor:
+        """Attend; a single asking place takes a way that never computes keys and values."""
+        if asking_BQD.shape[1] == 1:
+            return self._ask_once(asking_BQD[:, 0], read_BLD).unsqueeze(1)
+        key, value = self.key_value(read_BLD).chunk(2, dim=-1)
         mixed = nn.functional.scaled_dot_product_attention(
-            self._split(self.query(x_BLD)), self._split(key), self._split(value)
+            self._split(self.query(asking_BQD)), self._split(key), self._split(value)
         )
         return self.out(mixed.transpose(1, 2).flatten(2))
 
+    def _ask_once(self, asking_BD: Tensor, read_BLD: Tensor) -> Tensor:
+        """The same for one place: its query is taken to the tokens, not every token to a key.
+
+        `q·(K x) = (Kᵀq)·x` and `Σ aₗ(V xₗ) = V(Σ aₗ xₗ)`: two thin products per head instead of two
+        projections of the whole sequence. The key's bias moves all scores of a head alike and drops out.
+        """
+        rows, width = asking_BD.shape
+        depth = width // self.heads
+        key_HED, value_HED = self.key_value.weight.view(2, self.heads, depth, width)
+        query_BHE = self.query(asking_BD).view(rows, self.heads, depth) / math.sqrt(depth)
+        taken_BHD = torch.einsum("bhe,hed->bhd", query_BHE, key_HED)
+        share_BHL = torch.softmax(taken_BHD @ read_BLD.transpose(1, 2), dim=-1)
+        mixed_BHE = torch.einsum("bhd,hed->bhe", share_BHL @ read_BLD, value_HED)
+        said_BD: Tensor = self.out(mixed_BHE.flatten(1) + self.key_value.bias[width:])
+        return said_BD
+
 
 class Block(nn.Module):
-    """Pre-norm transformer block. Shape: (B, L, D) → (B, L, D)."""
+    """Pre-norm transformer block: the asking places read themselves, the others and the extra tokens.
+
+    Shape: asking (B, Q, D), others (B, L, D) or None, extra (B, G, D) or None → (B, Q, D).
+    """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -58,11 +78,19 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BLD: Tensor, extra_BGD: Tensor | None) -> Tensor:
-        """One round of attention and feed-forward."""
-        extra = None if extra_BGD is None else self.norm_extra(extra_BGD)
-        x_BLD = x_BLD + self.dropout(self.attention(self.norm_attention(x_BLD), extra))
-        return x_BLD + self.dropout(self.feed(self.norm_feed(x_BLD)))
+    def forward(
+        self, asking_BQD: Tensor, others_BLD: Tensor | None, extra_BGD: Tensor | None
+    ) -> Tensor:
+        """One round of attention and feed-forward for the asking places."""
+        normed_BQD = self.norm_attention(asking_BQD)
+        read = [normed_BQD]
+        if others_BLD is not None:
+            read.append(self.norm_attention(others_BLD))
+        if extra_BGD is not None:
+            read.append(self.norm_extra(extra_BGD))
+        said_BQD = self.attention(normed_BQD, torch.cat(read, dim=1))
+        asking_BQD = asking_BQD + self.dropout(said_BQD)
+        return asking_BQD + self.dropout(self.feed(self.norm_feed(asking_BQD)))
 
 
 class Group(NamedTuple):
@@ -73,7 +101,7 @@ class Group(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """row_BM on the unit sphere; context_BAD after the transformer; cls_BD."""
+    """row_BM on the unit sphere; context_BAD after the transformer (B, 0, D if not asked for); cls_BD."""
 
     row_BM: Tensor
     context_BAD: Tensor
@@ -88,6 +116,9 @@ class JointEncoder(nn.Module):
 
     `row = L2norm(W₁·LN(CLS) + W₂·flatten(columns))`: the second term is the skip of the raw column
     encodings (DESIGN, "What is known about quality", point 2).
+
+    The row embedding needs the last block's CLS alone. Without `context` that block is computed for CLS
+    only, which saves most of the transformer's cost on a wide table; the row is the same.
 
     Shape: tokens (B, A, D), hidden_BA bool (masked cells), pairs (Q, 2) → Encoded.
     """
@@ -126,29 +157,43 @@ class JointEncoder(nn.Module):
         self.register_buffer("skip_scale", torch.tensor(1.0 / math.sqrt(max(columns, 1))))
         self.skip_scale: Tensor
 
-    def forward(self, tokens_BAD: Tensor, hidden_BA: Tensor | None, pairs_Q2: Tensor) -> Encoded:
-        """Encode a batch; hidden cells show their column's mask vector instead of their value."""
+    def forward(
+        self,
+        tokens_BAD: Tensor,
+        hidden_BA: Tensor | None,
+        pairs_Q2: Tensor,
+        *,
+        context: bool = True,
+    ) -> Encoded:
+        """Encode a batch; hidden cells show their column's mask vector instead of their value.
+
+        `hidden_BA` may hold several views of the same rows, one after the other; so does the result then.
+        """
         tokens = self.convert_norm(tokens_BAD + self.convert(tokens_BAD))
         if hidden_BA is not None:
-            tokens = torch.where(hidden_BA.unsqueeze(-1), self.hidden_AD, tokens)
+            hidden_VBA = hidden_BA.view(-1, *tokens.shape[:2])
+            tokens = torch.where(hidden_VBA.unsqueeze(-1), self.hidden_AD, tokens).flatten(0, 1)
         placed = tokens + self.column_AD
         if len(self.group_GD):
             none_1D = self.group_GD.new_zeros(1, self.group_GD.shape[1])
             placed = placed + torch.cat([none_1D, self.group_GD])[self.group_A]
         extra = self.relations(placed, pairs_Q2) if len(pairs_Q2) else None
-        x = torch.cat([self.cls_D.expand(len(tokens), 1, -1), self._gather(placed)], dim=1)
-        for block in self.blocks:
-            x = block(x, extra)
-        context = x[:, 1:]
-        if self.slots < tokens.shape[1]:
+        cls_B1D, context_BAD = self.cls_D.expand(len(tokens), 1, -1), self._gather(placed)
+        for number, block in enumerate(self.blocks, start=1):
+            if number == len(self.blocks) and not context:
+                cls_B1D, context_BAD = block(cls_B1D, context_BAD, extra), context_BAD[:, :0]
+            else:
+                x_BLD = block(torch.cat([cls_B1D, context_BAD], dim=1), None, extra)
+                cls_B1D, context_BAD = x_BLD[:, :1], x_BLD[:, 1:]
+        if context and self.slots < tokens.shape[1]:
             # Merged columns share what the transformer says and differ in what they are.
-            context = context[:, self.slot_A] + placed * (self.share_A < 1.0).unsqueeze(-1)
-        cls_BD = self.cls_norm(x[:, 0])
+            context_BAD = context_BAD[:, self.slot_A] + placed * (self.share_A < 1.0).unsqueeze(-1)
+        cls_BD = self.cls_norm(cls_B1D[:, 0])
         # Sum over columns of each column's own map: one product over the flattened (A, D) axis.
         skip_BM = tokens.flatten(1) @ self.skip.weight_AIO.flatten(0, 1)
         skip_BM = skip_BM + self.skip.bias_AO.sum(0)
         row = self.cls_out(cls_BD) + skip_BM * self.skip_scale
-        return Encoded(nn.functional.normalize(row, dim=-1), context, cls_BD)
+        return Encoded(nn.functional.normalize(row, dim=-1), context_BAD, cls_BD)
 
     def _gather(self, placed_BAD: Tensor) -> Tensor:
         """The transformer's sequence: one token per column, or per merged group."""

@@ -5,7 +5,8 @@ Legend: B rows · A columns · D token width · M row width (`d_model`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +18,8 @@ from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.space.decoders import Decoders
 from featrix_core.space.joint_encoder import Encoded, Group, JointEncoder
+
+_T = TypeVar("_T")
 
 
 class SpaceConfig(BaseModel):
@@ -58,15 +61,17 @@ class SpaceModel(nn.Module):
     ) -> Encoded:
         """Row embeddings and contextual tokens of a batch."""
         tokens_BAD = self.encoders(batch)
-        return self.encode_tokens(tokens_BAD, hidden_BA, pairs_Q2)
-
-    def encode_tokens(
-        self, tokens_BAD: Tensor, hidden_BA: Tensor | None, pairs_Q2: Tensor | None = None
-    ) -> Encoded:
-        """The same from column tokens that are there already."""
         pairs = self.pairs_Q2 if pairs_Q2 is None else pairs_Q2
         encoded: Encoded = self.joint(tokens_BAD, hidden_BA, pairs)
         return encoded
+
+    def rows_of(
+        self, tokens_BAD: Tensor, hidden_BA: Tensor | None, pairs_Q2: Tensor | None = None
+    ) -> Tensor:
+        """Row embeddings (B, M) alone, from column tokens that are there already."""
+        pairs = self.pairs_Q2 if pairs_Q2 is None else pairs_Q2
+        encoded: Encoded = self.joint(tokens_BAD, hidden_BA, pairs, context=False)
+        return encoded.row_BM
 
     def predict_tokens(self, row_BM: Tensor) -> Tensor:
         """Predicted column encodings (B, A, D) from the row embedding, for the marginal loss."""
@@ -77,20 +82,26 @@ class SpaceModel(nn.Module):
 
     def encode_rows(self, batch: TokenBatch, chunk: int = 2048) -> tuple[Tensor, Tensor]:
         """Row embeddings (N, M) and contextual tokens (N, A, D) in evaluation mode, in chunks of rows."""
-        both = [(e.row_BM, e.context_BAD) for e in self._chunks(batch, chunk)]
-        return torch.cat([row for row, _ in both]), torch.cat([context for _, context in both])
+        both = list(self._chunks(batch, chunk, self.encode))
+        return torch.cat([e.row_BM for e in both]), torch.cat([e.context_BAD for e in both])
 
     def row_embeddings(self, batch: TokenBatch, chunk: int = 2048) -> Tensor:
         """The same row embeddings alone: no more than a chunk's tokens are held at once."""
-        return torch.cat([encoded.row_BM for encoded in self._chunks(batch, chunk)])
 
-    def _chunks(self, batch: TokenBatch, chunk: int) -> Iterator[Encoded]:
+        def rows(part: TokenBatch) -> Tensor:
+            return self.rows_of(self.encoders(part), None)
+
+        return torch.cat(list(self._chunks(batch, chunk, rows)))
+
+    def _chunks(
+        self, batch: TokenBatch, chunk: int, encode: Callable[[TokenBatch], _T]
+    ) -> Iterator[_T]:
         was_training = self.training
         self.eval()
         for start in range(0, max(batch.n_rows, 1), chunk):
             # Inside of the loop: a generator must not leave the gradients of its caller switched off.
             with torch.no_grad():
-                encoded = self.encode(batch.rows(slice(start, start + chunk)))
+                encoded = encode(batch.rows(slice(start, start + chunk)))
             yield encoded
         self.train(was_training)
 

@@ -167,16 +167,15 @@ class SpaceObjective:
         first, second = complementary_masks(missing_BA, generator)
         tokens_BAD = model.encoders(batch)
         rows = batch.n_rows
-        both = model.encode_tokens(
-            torch.cat([tokens_BAD, tokens_BAD]),
-            torch.cat([first, second]).to(tokens_BAD.device),
-            pairs_Q2,
+        both_BM = model.rows_of(
+            tokens_BAD, torch.cat([first, second]).to(tokens_BAD.device), pairs_Q2
         )
-        one_BM, other_BM = both.row_BM[:rows], both.row_BM[rows:]
-        cells = model.decoders(one_BM, batch) + model.decoders(other_BM, batch)
+        both_VBM = both_BM.view(2, rows, -1)
+        one_BM, other_BM = both_VBM.unbind()
+        cells_VBA = model.decoders(both_VBM, batch)
         if weight_B is not None:
-            cells = cells * weight_B.unsqueeze(-1)
-        reconstruction = 0.5 * cells.mean()
+            cells_VBA = cells_VBA * weight_B.unsqueeze(-1)
+        reconstruction = cells_VBA.mean()
         few = slice(0, CONTRASTIVE_ROWS)
         columns = tokens_BAD.shape[1]
         temperature = adaptive_temperature(len(one_BM[few]), columns)

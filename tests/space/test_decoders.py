@@ -80,7 +80,7 @@ def test_a_loss_for_every_cell(
 ) -> None:
     batch = _tokens(trip_space.tokenizer, trips)
     rows = torch.nn.functional.normalize(torch.randn(batch.n_rows, MODEL), dim=-1)
-    losses = decoders(rows, batch).detach()
+    losses = decoders(rows.unsqueeze(0), batch)[0].detach()
     assert losses.shape == (batch.n_rows, 5)
     assert bool(torch.isfinite(losses).all())
     assert bool((losses >= 0).all())
@@ -89,7 +89,7 @@ def test_a_loss_for_every_cell(
     assert float(losses[7, 4]) == 0.0
     assert float(losses[9, 1]) > 0.0
     assert float(losses[3, 2]) > 0.0
-    assert decoders(rows[:0], batch.rows(slice(0, 0))).shape == (0, 5)
+    assert decoders(rows[None, :0], batch.rows(slice(0, 0))).shape == (1, 0, 5)
 
 
 def test_scalar_loss_is_cross_entropy_and_smooth_l1(
@@ -97,7 +97,7 @@ def test_scalar_loss_is_cross_entropy_and_smooth_l1(
 ) -> None:
     batch = _tokens(trip_space.tokenizer, trips.iloc[:6])
     rows = torch.nn.functional.normalize(torch.randn(6, MODEL), dim=-1)
-    losses = decoders(rows, batch)[:, 0].detach().numpy()
+    losses = decoders(rows[None], batch)[0][:, 0].detach().numpy()
     scaled = rows.numpy() * np.sqrt(MODEL)
     logits = scaled @ decoders.bucket_SMK[0].detach().numpy()
     logits += decoders.bucket_bias_SK[0].detach().numpy()
@@ -114,10 +114,10 @@ def test_rows_of_their_own_can_be_decoded(trip_space: EmbeddingSpace, trips: pd.
     decoders = Decoders(trip_space.tokenizer, MODEL)
     rows = torch.nn.functional.normalize(torch.eye(MODEL)[:24] + 0.01, dim=-1)
     optimizer = torch.optim.Adam(decoders.parameters(), lr=0.05)
-    before = decoders(rows, batch).mean(dim=0).detach()
+    before = decoders(rows[None], batch)[0].mean(dim=0).detach()
     for _ in range(120):
         optimizer.zero_grad()
-        decoders(rows, batch).mean().backward()
+        decoders(rows[None], batch).mean().backward()
         optimizer.step()
-    after = decoders(rows, batch).mean(dim=0)
+    after = decoders(rows[None], batch)[0].mean(dim=0)
     assert bool((after < 0.2 * before).all()), (before, after)

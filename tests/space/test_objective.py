@@ -64,7 +64,7 @@ def test_a_space_follows_the_weights() -> None:
         batch = trained._tokens(FeatrixInputDataSet(frame).table)
         with torch.no_grad():
             rows, _ = trained.model.encode_rows(batch)
-            loss_B = trained.model.decoders(rows, batch).mean(dim=1).numpy()
+            loss_B = trained.model.decoders(rows[None], batch)[0].mean(dim=1).numpy()
         return float(loss_B[kind == 0].mean() - loss_B[kind == 1].mean())
 
     assert gap(space) > gap(plain) + 0.5
