@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from featrix_core.encoders.strategies import LOGIT_RATE
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.space.health import distinct_rows, embedding_health
 from featrix_core.space.losses import (
     adaptive_temperature,
     info_nce,
@@ -96,6 +97,8 @@ class SpaceObjective:
         self.weights = curriculum(0.0)
         self.pairs_Q2 = model.pairs_Q2
         self.column_losses_A = torch.zeros(0)
+        self.health_B = distinct_rows(rows)
+        self.temperature_factor = 1.0
 
     @property
     def module(self) -> nn.Module:
@@ -143,7 +146,8 @@ class SpaceObjective:
             _, figures = self._loss(held_B, weight_B, generator, self.model.pairs_Q2)
         # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
         loss = float(figures["reconstruction_loss"])
-        return loss, {f"validation_{key}": float(value) for key, value in figures.items()}
+        health = embedding_health(self.model.row_embeddings(self.rows.rows(self.health_B)))
+        return loss, {f"validation_{key}": float(value) for key, value in figures.items()} | health
 
     def _validated(self) -> Tensor:
         """The validation rows, or the same sample of them in every epoch: their order may mean something."""
@@ -178,7 +182,8 @@ class SpaceObjective:
         reconstruction = cells_VBA.mean()
         few = slice(0, CONTRASTIVE_ROWS)
         columns = tokens_BAD.shape[1]
-        temperature = adaptive_temperature(len(one_BM[few]), columns)
+        # A boost goes past the clamp of 0.2: small tables stand at it already, and it would change nothing.
+        temperature = self.temperature_factor * adaptive_temperature(len(one_BM[few]), columns)
         joint = info_nce(one_BM[few], other_BM[few], temperature)
         spread = spread_loss(one_BM[few], temperature)
         marginal_A = marginal_losses(
