@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from featrix_core.encoders.strategies import LOGIT_RATE
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.space.diversity import head_diversity
 from featrix_core.space.health import distinct_rows, embedding_health
 from featrix_core.space.losses import (
     adaptive_temperature,
@@ -89,6 +90,7 @@ class SpaceObjective:
         weights_N: Tensor | None = None,
     ) -> None:
         self.model = model
+        self.epoch = 0
         self.rows = rows
         self.sides = sides
         self.weights_N = weights_N
@@ -124,6 +126,7 @@ class SpaceObjective:
     def start_epoch(self, epoch: int, progress: float) -> None:
         """Set the phase's weights, let the encoders mature and draw the epoch's active pairs."""
         self.model.encoders.mature(epoch, progress)
+        self.epoch = epoch
         self.weights = curriculum(progress)
         drawn = self.sampler.draw(epoch) if progress < SETTLED else self.model.pairs_Q2
         self.pairs_Q2 = drawn.to(self.model.pairs_Q2.device)
@@ -134,8 +137,11 @@ class SpaceObjective:
         weight_B = None if self.weights_N is None else self.weights_N[index_B]
         return self._loss(index_B, weight_B, self.generator, self.pairs_Q2)
 
-    def validate(self) -> tuple[float, dict[str, float]]:
-        """Loss on validation rows under fixed masks, and per-column information in bits."""
+    def validate(self) -> tuple[float, dict[str, Any]]:
+        """Loss on validation rows under fixed masks, and per-column information in bits.
+
+        The figures hold the health of the embeddings and, nested, the diversity of attention heads.
+        """
         generator = torch.Generator().manual_seed(self.sampler.seed + 2)
         with torch.no_grad():
             held_B = self._validated()
@@ -147,7 +153,9 @@ class SpaceObjective:
         # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
         loss = float(figures["reconstruction_loss"])
         health = embedding_health(self.model.row_embeddings(self.rows.rows(self.health_B)))
-        return loss, {f"validation_{key}": float(value) for key, value in figures.items()} | health
+        heads = head_diversity(self.model, self.epoch)
+        more = health if heads is None else {**health, "head_diversity": heads}
+        return loss, {f"validation_{key}": float(value) for key, value in figures.items()} | more
 
     def _validated(self) -> Tensor:
         """The validation rows, or the same sample of them in every epoch: their order may mean something."""
