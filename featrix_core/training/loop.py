@@ -1,6 +1,7 @@
-"""The training loop; spaces, extensions and predictors all run through it (TRAIN-3).
+"""The training loop; spaces, extensions and predictors all run through it (TRAIN-3, TRAIN-6).
 
-It knows what it trains only through the `Objective` protocol.
+It knows what it trains only through the protocols. An epoch: rotation, `start_epoch`, steps, `validate`, entry,
+failures, the watch's actions, onlookers, checkpoint, early stopping.
 """
 
 from __future__ import annotations
@@ -8,61 +9,50 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from featrix_core.errors import TrainingError
-from featrix_core.training.plan import TrainingPlan, rate_at
+from featrix_core.errors import FeatrixUserError
+from featrix_core.training.checkpoint import Checkpoints
+from featrix_core.training.device import (
+    is_out_of_memory,
+    precision,
+    random_tensors,
+    recompute_blocks,
+    restore_random,
+)
+from featrix_core.training.optimisation import (
+    HIGH_NORM,
+    clip_threshold,
+    dropout_factor,
+    one_cycle,
+    set_dropout,
+)
+from featrix_core.training.plan import TrainingPlan
+from featrix_core.training.protocols import (
+    EpochDone,
+    Intervention,
+    LoopResult,
+    Monitor,
+    Objective,
+    Progress,
+    Resettable,
+    Rotating,
+    Tempered,
+)
+from featrix_core.training.recovery import NotANumber, need_less_memory, no_number, retry_slower
+from featrix_core.training.state import RunState
 from featrix_core.training.timeline import Timeline
 
+__all__ = ["EpochDone", "LoopResult", "Objective", "Progress", "Run", "deterministic", "run_loop"]
 
-class Objective(Protocol):
-    """What the loop needs of a thing that can be trained."""
+MIN_DELTA = 1e-4
+"""A validation loss has to fall by this much to count as better when early stopping is decided (D10)."""
 
-    @property
-    def module(self) -> nn.Module:
-        """The module whose parameters are trained and whose best state is kept."""
-
-    @property
-    def n_rows(self) -> int:
-        """Rows that batches are drawn from."""
-
-    def start_epoch(self, epoch: int, progress: float) -> None:
-        """Called before each epoch; `progress` in [0, 1)."""
-
-    def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Loss of a batch of row numbers, and figures for the timeline."""
-
-    def validate(self) -> tuple[float, dict[str, float]]:
-        """Validation loss (lower is better) and figures for the timeline."""
-
-
-class ParameterGroups(Protocol):
-    """Optional part of an objective: parameters with learning-rate factors of their own."""
-
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """(parameters, factor on the plan's learning rate)."""
-
-
-class Rotating(Protocol):
-    """Optional part of an objective: validation rows that change while training goes on."""
-
-    def rotate(self, epoch: int) -> dict[str, Any] | None:
-        """Called before each epoch; what was exchanged, for the timeline, or None."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress display is told after every update."""
-
-    update: int
-    updates: int
-    epoch: int
-    epochs: int
-    loss: float
+OnProgress: TypeAlias = Callable[[Progress], None]
+OnEpoch: TypeAlias = Callable[[EpochDone], None]
 
 
 @contextmanager
@@ -76,54 +66,290 @@ def deterministic(seed: int) -> Iterator[torch.Generator]:
         torch.set_rng_state(state)
 
 
-class _Average:
-    """Exponential moving average of parameters; zero decay keeps the parameters themselves."""
+class Run:
+    """One training that can be broken off and resumed; `train` does all of it.
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module, self.decay, self.count = module, decay, 0
-        self.shadow = [p.detach().clone() for p in module.parameters()] if decay else []
+    A data-parallel run overrides `rows` (which rows of the epoch's order a step takes) and `step`.
 
-    @torch.no_grad()
-    def update(self) -> None:
-        if not self.decay:
-            return
-        self.count += 1
-        # Young averages forget faster, so that the initial weights do not linger.
-        decay = min(self.decay, self.count / (self.count + 9.0))
-        torch._foreach_lerp_(self.shadow, list(self.module.parameters()), 1.0 - decay)
+    Args:
+        watch: names what is done about failures; None lets the schedule alone decide.
+        checkpoints: where the state is written as training goes on, and what it starts from.
+        on_progress: told of every update. on_epoch: told of every epoch; cannot change the training.
+        phase: of several runs that share checkpoints and a timeline, from 1.
+    """
 
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """The module holds the average inside the block."""
-        if not self.decay:
-            yield
-            return
-        with torch.no_grad():
-            kept = [p.detach().clone() for p in self.module.parameters()]
-            for p, average in zip(self.module.parameters(), self.shadow, strict=True):
-                p.copy_(average)
+    def __init__(
+        self,
+        objective: Objective,
+        plan: TrainingPlan,
+        timeline: Timeline,
+        *,
+        watch: Monitor | None = None,
+        checkpoints: Checkpoints | None = None,
+        on_progress: OnProgress | None = None,
+        on_epoch: OnEpoch | None = None,
+        phase: int = 1,
+    ) -> None:
+        self.objective, self.plan, self.timeline = objective, plan, timeline
+        self.watch, self.checkpoints = watch, checkpoints
+        self.on_progress, self.on_epoch = on_progress, on_epoch
+        self.phase = phase
+        self.module = objective.module
+        self.state = RunState(objective, plan, len(timeline.entries))
+        self.standing = self.state.standing
+
+    # -- the whole --------------------------------------------------------------------------------
+
+    def train(self) -> LoopResult:
+        """Train from the start, or from where the checkpoint stood; the module ends in its best state.
+
+        Raises:
+            TrainingError: no intervention mends it; carries suggested changes.
+            FeatrixUserError: the checkpoint has more epochs than are planned.
+        """
+        standing, timeline = self.standing, self.timeline
+        with deterministic(self.plan.seed) as self.state.generator:
+            found = self.checkpoints.found if self.checkpoints is not None else None
+            if found is not None and found.record["phase"] == self.phase:
+                self._resume(found.tensors, found.record)
+            while standing.epoch < self.plan.epochs and not standing.stopped:
+                standing.epoch += 1
+                self._judge(self._epoch())
+        if self.state.best_state is not None:
+            self.module.load_state_dict(self.state.best_state)
+        self.module.eval()
+        if timeline.path is not None:
+            timeline.write(timeline.path)
+        best = math.inf if standing.best_loss is None else standing.best_loss
+        best_epoch = standing.before + standing.best_epoch
+        return LoopResult(best, best_epoch, standing.epoch, standing.updates)
+
+    def _resume(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        self.state.read(tensors, record["run"])
+        standing, planned = self.standing, self.plan.epochs
+        if standing.epoch > planned:
+            raise FeatrixUserError(
+                f"The checkpoint has trained {standing.epoch} epochs, more than are asked for",
+                value=planned,
+                remedy=f"Ask for {standing.epoch} epochs or more, or train anew without resume",
+            )
+        # Asked for more epochs than before, a training that had stopped early goes on.
+        standing.stopped = standing.stopped and planned == standing.epochs
+        standing.epochs = planned
+        if standing.recompute:
+            recompute_blocks(self.module)
+        if self.watch is not None and record["watch"] is not None:
+            self.watch.restore(record["watch"])
+        self.timeline.entries[:] = record["timeline"]
+        self.timeline.corrective_actions[:] = record["corrective_actions"]
+
+    def _note(self, action: str, trigger: str, details: dict[str, Any]) -> None:
+        epoch = self.standing.number
+        self.timeline.corrective_actions.append(
+            {"epoch": epoch, "action_type": action, "trigger": trigger, "details": details}
+        )
+
+    # -- one epoch --------------------------------------------------------------------------------
+
+    def _epoch(self) -> dict[str, Any]:
+        """Rotate, then train and validate, once more where memory or numbers give out; the entry."""
+        rotated = self._rotate()
+        while True:
+            kept = self.state.kept()
+            out_of_memory: BaseException | None = None
             try:
-                yield
-            finally:
-                for p, value in zip(self.module.parameters(), kept, strict=True):
-                    p.copy_(value)
+                return {**self._attempt(), "val_set_resampled": rotated}
+            except NotANumber as error:
+                self._note(*retry_slower(self.state, error, kept))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                # Its frames hold tensors whose memory is needed.
+                out_of_memory = error.with_traceback(None)
+            if out_of_memory is not None:
+                self._note(*need_less_memory(self.state, out_of_memory, kept))
 
+    def _rotate(self) -> bool:
+        """Exchange validation rows; the best state so far is measured again on the new ones."""
+        standing = self.standing
+        if not isinstance(self.objective, Rotating):
+            return False
+        rotation = self.objective.rotate(standing.number)
+        if rotation is None:
+            return False
+        before = after = math.inf
+        if self.state.best_state is not None and standing.best_loss is not None:
+            before, after = standing.best_loss, self._measured(self.state.best_state)
+            standing.best_loss = standing.reference = after
+        self.timeline.log_rotation(standing.number, rotation, before, after)
+        return True
 
-@dataclass(frozen=True)
-class LoopResult:
-    """How a training ended."""
+    def _measured(self, weights: dict[str, Tensor]) -> float:
+        """Validation loss of earlier weights; the module keeps its present ones."""
+        kept = self.state.weights()
+        self.module.load_state_dict(weights)
+        self.module.eval()
+        loss, _ = self.objective.validate()
+        self.module.load_state_dict(kept)
+        if not math.isfinite(loss):
+            raise no_number(self.state, "validation")
+        return loss
 
-    best_loss: float
-    best_epoch: int
-    epochs: int
-    updates: int
+    def _attempt(self) -> dict[str, Any]:
+        standing, plan = self.standing, self.plan
+        progress = (standing.epoch - 1) / plan.epochs
+        if self.watch is not None and isinstance(self.objective, Tempered):
+            self.objective.temperature_factor = self.watch.temperature_factor
+        if plan.dropout is not None:
+            set_dropout(self.module, plan.dropout * dropout_factor(progress))
+        self.objective.start_epoch(standing.epoch, progress)
+        self.module.train()
+        order = torch.randperm(self.objective.n_rows, generator=self.state.generator)
+        done, updates = (standing.epoch - 1) * standing.steps, plan.epochs * standing.steps
+        highest = plan.learning_rate * standing.rate_cut
+        if self.watch is not None:
+            highest *= self.watch.rate_factor
+        sums: dict[str, float | Tensor] = {}
+        rate, steep, norm, loss = 0.0, torch.zeros(()), torch.zeros(()), torch.zeros(())
+        for step in range(standing.steps):
+            rate = highest * one_cycle((done + step) / updates)
+            loss, norm, figures = self.step(self.rows(order, step), rate)
+            standing.updates += 1
+            steep = steep + (norm > HIGH_NORM * loss.abs())
+            for key, value in {"train_loss": loss, **figures}.items():
+                sums[key] = sums.get(key, 0.0) + value
+            if self.on_progress is not None:
+                update = done + step + 1
+                self.on_progress(
+                    Progress(update, updates, standing.epoch, plan.epochs, float(loss))
+                )
+        means = {key: float(value) / standing.steps for key, value in sums.items()}
+        if not math.isfinite(means["train_loss"]):
+            raise NotANumber("training")
+        validation, held = self._validate()
+        unclipped, longest = float(norm), clip_threshold(plan, loss)
+        entry = {
+            "epoch": standing.number,
+            "learning_rate": rate,
+            "validation_loss": validation,
+            **means,
+            **held,
+            "gradients": {
+                "unclipped_norm": unclipped,
+                "clipped_norm": min(unclipped, longest),
+                "clip_ratio": min(1.0, longest / max(unclipped, 1e-12)),
+                "steep_steps": int(steep),
+            },
+        }
+        if plan.dropout is not None:
+            entry["dropout_rate"] = plan.dropout * dropout_factor(progress)
+        return entry
+
+    def rows(self, order: Tensor, step: int) -> Tensor:
+        """Row numbers of one step of an epoch."""
+        size = self.standing.batch_size
+        return order[step * size : (step + 1) * size]
+
+    def step(self, rows: Tensor, rate: float) -> tuple[Tensor, Tensor, dict[str, float | Tensor]]:
+        """One update at `rate`: its loss, length of the gradient before clipping, figures."""
+        optimizer = self.state.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        with precision(self.state.device):
+            loss, figures = self.objective.loss(rows)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        longest = clip_threshold(self.plan, loss)
+        norm = nn.utils.clip_grad_norm_(self.state.trained, longest, foreach=True)
+        optimizer.step()
+        self.state.average.update()
+        return loss.detach(), norm, figures
+
+    def _validate(self) -> tuple[float, dict[str, float]]:
+        """Validate the averaged weights and keep them if they are the best so far."""
+        standing = self.standing
+        with self.state.average.swapped():
+            self.module.eval()
+            loss, figures = self.objective.validate()
+            if not math.isfinite(loss):
+                raise NotANumber("validation")
+            if standing.best_loss is None or loss < standing.best_loss:
+                self.state.keep_best(loss)
+        if standing.reference is None or loss < standing.reference - MIN_DELTA:
+            standing.reference, standing.improved_epoch = loss, standing.epoch
+        return loss, figures
+
+    # -- after an epoch ---------------------------------------------------------------------------
+
+    def _judge(self, entry: dict[str, Any]) -> None:
+        """Timeline, interventions, onlookers, checkpoint, early stopping."""
+        standing, timeline, plan = self.standing, self.timeline, self.plan
+        was_steep = any(e["gradients"].get("steep_steps") for e in timeline.entries[-1:])
+        timeline.add(entry)
+        gradients = entry["gradients"]
+        if gradients["steep_steps"] and not was_steep:
+            self._note("WARNING", "STEEP_GRADIENT", dict(gradients))
+        actions: list[Intervention] = []
+        if self.watch is not None:
+            actions += self.watch.after_epoch(timeline.entries)
+            entry["corrective_actions"] = self.watch.labels
+            entry["early_stop_blocked"] = self.watch.stop_blocked
+        timeline.corrective_actions += [a.record(standing.number) for a in actions]
+        self._show(entry)
+        for action in actions:
+            self._carry_out(action)
+        stale = standing.epoch - standing.improved_epoch
+        blocked = self.watch is not None and self.watch.stop_blocked
+        standing.stopped = plan.patience is not None and stale >= plan.patience and not blocked
+        self._checkpoint(last=standing.stopped or standing.epoch == plan.epochs)
+
+    def _show(self, entry: dict[str, Any]) -> None:
+        standing = self.standing
+        if self.on_epoch is None or standing.best_loss is None:
+            return
+        last, improved = standing.before + self.plan.epochs, standing.best_epoch == standing.epoch
+        random = random_tensors(self.state.device)
+        with self.state.average.swapped():
+            self.on_epoch(
+                EpochDone(standing.number, last, entry, self.module, standing.best_loss, improved)
+            )
+        restore_random(random, self.state.device)
+
+    def _carry_out(self, action: Intervention) -> None:
+        """The two actions that the watch cannot bring about by its factors."""
+        if action.action_type == "RESTART" and isinstance(self.objective, Resettable):
+            self.state.start_over(self.objective, int(action.details["seed"]))
+        if action.action_type == "RAISE":
+            if self.timeline.path is not None:
+                self.timeline.write(self.timeline.path)
+            raise action.error()
+
+    def _checkpoint(self, last: bool) -> None:
+        """Write the state if it is time; training goes on where that fails."""
+        if self.checkpoints is None or not (last or self.checkpoints.due()):
+            return
+        tensors, run = self.state.written()
+        record = {
+            "run": run,
+            "phase": self.phase,
+            "watch": None if self.watch is None else self.watch.state(),
+            "timeline": self.timeline.entries,
+            "corrective_actions": self.timeline.corrective_actions,
+        }
+        failure = self.checkpoints.write(self.standing.number, tensors, record)
+        if failure is not None:
+            self._note("WARNING", "CHECKPOINT_FAILED", {"message": failure})
 
 
 def run_loop(
     objective: Objective,
     plan: TrainingPlan,
     timeline: Timeline,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
+    *,
+    watch: Monitor | None = None,
+    checkpoints: Checkpoints | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
     """Train; the module ends in its best validated state. Epochs are counted on in the timeline.
 
@@ -131,102 +357,15 @@ def run_loop(
     measured again on the new ones, and later epochs have to be better than that.
 
     Raises:
-        TrainingError: the loss is not a number any more.
+        TrainingError: the loss stays no number, memory is short of a single row, or the watch gives up.
     """
-    module = objective.module
-    groups = (
-        objective.parameter_groups()
-        if hasattr(objective, "parameter_groups")
-        else [([p for p in module.parameters() if p.requires_grad], 1.0)]
+    run = Run(
+        objective,
+        plan,
+        timeline,
+        watch=watch,
+        checkpoints=checkpoints,
+        on_progress=on_progress,
+        on_epoch=on_epoch,
     )
-    optimizer = torch.optim.AdamW(
-        [{"params": p, "lr": plan.learning_rate * f, "factor": f} for p, f in groups if p],
-        lr=plan.learning_rate,
-        weight_decay=plan.weight_decay,
-        foreach=True,
-    )
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    average = _Average(module, plan.ema_decay)
-    best_loss, best_epoch, best_state = math.inf, 0, None
-    update, before = 0, len(timeline.entries)
-    with deterministic(plan.seed) as generator:
-        for epoch in range(1, plan.epochs + 1):
-            rotation = objective.rotate(before + epoch) if hasattr(objective, "rotate") else None
-            if rotation is not None:
-                earlier = best_loss
-                if best_state is not None:
-                    best_loss = _measured(objective, best_state)
-                    _require_number(best_loss, "validation", epoch, plan)
-                timeline.log_rotation(before + epoch, rotation, earlier, best_loss)
-            objective.start_epoch(epoch, (epoch - 1) / plan.epochs)
-            module.train()
-            order = torch.randperm(objective.n_rows, generator=generator)
-            sums: dict[str, float | Tensor] = {}
-            norm = torch.zeros(())
-            for step in range(plan.steps_per_epoch):
-                rows = order[step * plan.batch_size : (step + 1) * plan.batch_size]
-                rate = rate_at(plan, update / plan.updates)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * group["factor"]
-                loss, figures = objective.loss(rows)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                norm = nn.utils.clip_grad_norm_(trained, plan.clip_norm, foreach=True)
-                optimizer.step()
-                average.update()
-                update += 1
-                for key, value in {"train_loss": loss.detach(), **figures}.items():
-                    sums[key] = sums.get(key, 0.0) + value
-                if on_progress is not None:
-                    on_progress(
-                        Progress(update, plan.updates, epoch, plan.epochs, float(loss.detach()))
-                    )
-            means = {key: float(value) / plan.steps_per_epoch for key, value in sums.items()}
-            _require_number(means["train_loss"], "training", epoch, plan)
-            with average.swapped():
-                module.eval()
-                validation, extra = objective.validate()
-                _require_number(validation, "validation", epoch, plan)
-                if validation < best_loss:
-                    best_loss, best_epoch = validation, epoch
-                    best_state = {k: v.detach().clone() for k, v in module.state_dict().items()}
-            unclipped = float(norm)
-            entry: dict[str, Any] = {
-                "epoch": before + epoch,
-                "learning_rate": rate_at(plan, (update - 1) / plan.updates),
-                "validation_loss": validation,
-                "val_set_resampled": rotation is not None,
-                **means,
-                **extra,
-                "gradients": {
-                    "unclipped_norm": unclipped,
-                    "clipped_norm": min(unclipped, plan.clip_norm),
-                    "clip_ratio": min(1.0, plan.clip_norm / max(unclipped, 1e-12)),
-                },
-            }
-            timeline.add(entry)
-            if plan.patience is not None and epoch - best_epoch >= plan.patience:
-                break
-    if best_state is not None:
-        module.load_state_dict(best_state)
-    module.eval()
-    return LoopResult(best_loss, before + best_epoch, epoch, update)
-
-
-def _measured(objective: Objective, state: dict[str, Tensor]) -> float:
-    """Validation loss of an earlier state; the module keeps its present one."""
-    module = objective.module
-    kept = {k: v.detach().clone() for k, v in module.state_dict().items()}
-    module.load_state_dict(state)
-    module.eval()
-    loss, _ = objective.validate()
-    module.load_state_dict(kept)
-    return loss
-
-
-def _require_number(loss: float, which: str, epoch: int, plan: TrainingPlan) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"The {which} loss is not a number any more in epoch {epoch}.",
-            {"learning_rate": plan.learning_rate / 3},
-        )
+    return run.train()

@@ -8,7 +8,14 @@ from pydantic import BaseModel, ConfigDict
 
 
 class TrainingPlan(BaseModel):
-    """Values of one training; stored with what was trained."""
+    """Values of one training; stored with what was trained.
+
+    Attributes:
+        learning_rate: the highest one of the schedule.
+        clip_norm: longest gradient; with `clip_ratio` it is that multiple of the loss instead.
+        patience: epochs without a better validation loss after which training ends; None: never.
+        dropout: rate that the schedule starts from; None leaves the module's own rates alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,10 +24,11 @@ class TrainingPlan(BaseModel):
     steps_per_epoch: int
     learning_rate: float
     weight_decay: float
-    warmup_share: float = 0.10
     clip_norm: float = 1.0
+    clip_ratio: float | None = None
     patience: int | None = None
     ema_decay: float = 0.0
+    dropout: float | None = None
     seed: int = 42
 
     @property
@@ -29,12 +37,12 @@ class TrainingPlan(BaseModel):
         return self.epochs * self.steps_per_epoch
 
 
-def rate_at(plan: TrainingPlan, progress: float) -> float:
-    """Learning rate at `progress` in [0, 1]: linear warm-up, then cosine to zero."""
-    if progress < plan.warmup_share:
-        return plan.learning_rate * (0.04 + 0.96 * progress / plan.warmup_share)
-    rest = (progress - plan.warmup_share) / (1.0 - plan.warmup_share)
-    return plan.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(rest, 1.0)))
+LEAST_EPOCHS = 30
+"""Epochs of every space. An epoch of a long table is a part of its rows: the draw of pairs, the curriculum, the
+watch and the choice of the best weights all go by epochs, and three passes over the rows would be three of each."""
+LEAST_UPDATES, MOST_UPDATES = 300, 900
+ROWS_PER_UPDATE = 40
+"""A table longer than 12,000 rows gets one update more for so many rows."""
 
 
 def plan_space(
@@ -42,13 +50,15 @@ def plan_space(
 ) -> TrainingPlan:
     """Plan of a space's training.
 
-    Batch: a quarter of a small table, 256 at most. Epochs: enough for about 300 updates on small and 900
-    on large tables; the source's 36,000 bought nothing in prototypes (DESIGN, "What is known about quality").
+    Batch: a quarter of a small table, 256 at most. Updates: 300 on small and 900 on large tables; the
+    source's 36,000 bought nothing in prototypes (DESIGN, "What is known about quality"). An epoch is a pass
+    over the rows, or as many rows as make 30 epochs of those updates, if that is less; `epochs` changes how
+    many there are, never how long one is.
     """
     size = batch_size or max(16, min(256, 2 ** round(math.log2(max(n_rows / 4, 1)))))
     size = max(2, min(size, n_rows))
-    steps = max(1, n_rows // size)
-    updates = min(900, max(300, n_rows // 40))
+    updates = min(MOST_UPDATES, max(LEAST_UPDATES, n_rows // ROWS_PER_UPDATE))
+    steps = max(1, min(n_rows // size, math.ceil(updates / LEAST_EPOCHS)))
     return TrainingPlan(
         epochs=epochs or max(1, math.ceil(updates / steps)),
         batch_size=size,

@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number() -> None:
     objective = Regression(broken_from=3)
     with pytest.raises(TrainingError, match="epoch 3") as caught:
         _run(objective)
-    assert caught.value.suggestions == {"learning_rate": pytest.approx(PLAN.learning_rate / 3)}
+    assert caught.value.suggestions == {"learning_rate": pytest.approx(PLAN.learning_rate / 9)}
     assert not isinstance(caught.value, FeatrixUserError)
 
 

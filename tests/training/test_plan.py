@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from featrix_core.predictor.plan import plan_predictor
-from featrix_core.training.plan import TrainingPlan, plan_space, rate_at
-
-PLAN = TrainingPlan(epochs=4, batch_size=8, steps_per_epoch=5, learning_rate=0.01, weight_decay=0.0)
+from featrix_core.training.plan import plan_space
 
 
 @given(st.integers(2, 2_000_000))
@@ -31,19 +27,6 @@ def test_batch_is_a_quarter_of_a_small_table(rows: int, batch: int) -> None:
 def test_what_the_user_sets_is_kept() -> None:
     plan = plan_space(1000, epochs=3, batch_size=50, seed=7)
     assert (plan.epochs, plan.batch_size, plan.steps_per_epoch, plan.seed) == (3, 50, 20, 7)
-
-
-def test_rate_warms_up_and_decays_to_zero() -> None:
-    rates = [rate_at(PLAN, k / 1000) for k in range(1001)]
-    peak = rates.index(max(rates))
-    assert peak == 100
-    assert rates[peak] == pytest.approx(PLAN.learning_rate)
-    assert rates[:101] == sorted(rates[:101])
-    assert rates[100:] == sorted(rates[100:], reverse=True)
-    assert 0 < rates[0] < 0.05 * PLAN.learning_rate
-    assert rates[-1] == pytest.approx(0.0, abs=1e-12)
-    middle = PLAN.learning_rate * 0.5 * (1 + math.cos(math.pi / 2))
-    assert rate_at(PLAN, 0.55) == pytest.approx(middle)
 
 
 def test_small_tables_are_bagged_and_large_ones_are_fine_tuned() -> None:
