@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from featrix_core.files import write_json
-from featrix_core.training.failures import detect_failures
+from featrix_core.training.failures import RESTART, detect_failures
 from featrix_core.training.plan import TrainingPlan
 
 WRITE_EVERY = 5
@@ -72,3 +73,79 @@ class Timeline:
     def write(self, path: Path) -> None:
         """Write the document atomically."""
         write_json(path, self.document())
+
+
+def best_epoch(document: dict[str, Any]) -> tuple[int, float] | None:
+    """Number and validation loss of the epoch whose weights were kept; None where there is no epoch.
+
+    As in the loop: where validation rows were exchanged, the best state so far is compared by its loss on
+    the new ones, and a restart forgets what was before it.
+    """
+    measured = {
+        action["epoch"]: action["details"].get("best_loss_after")
+        for action in document["corrective_actions"]
+        if action["action_type"] == "VAL_ROTATION"
+    }
+    restarted = {a["epoch"] for a in document["corrective_actions"] if a["action_type"] == RESTART}
+    best: tuple[int, float] | None = None
+    for entry in document["timeline"]:
+        number, loss = entry["epoch"], entry["validation_loss"]
+        if best is not None and measured.get(number) is not None:
+            best = best[0], measured[number]
+        if best is None or loss < best[1] or number - 1 in restarted:
+            best = number, loss
+    return best
+
+
+def summarise(document: dict[str, Any]) -> str:
+    """A timeline in a few lines of text: epochs, best one, failures and their counts, interventions (D12)."""
+    entries, metadata = document["timeline"], document["metadata"]
+    planned = metadata.get("total_epochs", len(entries))
+    lines = [f"Epochs: {len(entries)} of {planned} planned"]
+    best = best_epoch(document)
+    if best is not None:
+        first, last = entries[0], entries[-1]
+        lines += [
+            f"Best epoch: {best[0]}, validation loss {best[1]:.4f}"
+            f" (first {first['validation_loss']:.4f}, last {last['validation_loss']:.4f})",
+            f"Learning rate: highest {max(e['learning_rate'] for e in entries):.3g},"
+            f" last {last['learning_rate']:.3g}",
+        ]
+    counts = Counter(failure for entry in entries for failure in entry["failures_detected"])
+    lines.append("Failures detected:" + ("" if counts else " none"))
+    for failure, count in sorted(counts.items()):
+        epochs = [e["epoch"] for e in entries if failure in e["failures_detected"]]
+        lines.append(f"  {failure}: {count} {_plural(count, 'epoch')} ({_ranges(epochs)})")
+    actions = document["corrective_actions"]
+    lines.append("Interventions:" + ("" if actions else " none"))
+    for action in actions:
+        details = ", ".join(f"{key} {_short(value)}" for key, value in action["details"].items())
+        what = f"{action['action_type']} on {action['trigger']}"
+        lines.append(f"  epoch {action['epoch']}: {what}" + (f" ({details})" if details else ""))
+    blocked = sum(1 for entry in entries if entry["early_stop_blocked"])
+    if blocked:
+        lines.append(f"Early stopping blocked: {blocked} {_plural(blocked, 'epoch')}")
+    return "\n".join(lines) + "\n"
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else word + "s"
+
+
+def _ranges(epochs: list[int]) -> str:
+    """1, 2, 3, 7 → "1–3, 7"."""
+    parts: list[list[int]] = []
+    for epoch in epochs:
+        if parts and epoch == parts[-1][1] + 1:
+            parts[-1][1] = epoch
+        else:
+            parts.append([epoch, epoch])
+    return ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in parts)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | dict):
+        return f"({len(value)} values)"
+    return str(value)

@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from featrix_core.errors import TrainingError
 from featrix_core.training import failures
 from featrix_core.training.failures import FLAT_GAIN, WINDOW, improvement, learned, warming
 from featrix_core.training.plan import TrainingPlan
@@ -40,8 +39,8 @@ NOTE_EPOCHS = 10
 
 @dataclass(frozen=True)
 class Action:
-    """One intervention. `RESTART` asks the loop to start from other weights (`details["seed"]`), `RAISE` to
-    give up with `error()`.
+    """One intervention. `RESTART` asks the loop to begin again from other weights, `RAISE` to give up with
+    `details["suggestions"]`.
 
     Attributes:
         action_type: what is done; trigger: the failure mode behind it; details: its figures (JSON).
@@ -61,10 +60,6 @@ class Action:
             "trigger": self.trigger,
             "details": self.details,
         }
-
-    def error(self) -> TrainingError:
-        """What to raise for a `RAISE`: the reason, with the suggested changes."""
-        return TrainingError(self.details["message"], self.details["suggestions"])
 
 
 @dataclass
@@ -194,12 +189,9 @@ class Watch:
         if self.warm:
             return []
         if early and self._state.restarts == 0:
-            old = self._state
-            self._state = _State(start=old.start, epoch=old.epoch, restarts=1)
-            seed = self.plan.seed + 1
-            return [
-                Action(failures.RESTART, trigger, {"restart": 1, "seed": seed}, failures.RESTART)
-            ]
+            epoch = self._state.epoch
+            self._state = _State(start=epoch, epoch=epoch, restarts=1)
+            return [Action(failures.RESTART, trigger, {"restart": 1}, failures.RESTART)]
         tried = ", also not from other initial weights" if self._state.restarts else ""
         return [self._raise(trigger, f"{message}{tried}.", self.plan.learning_rate / 3)]
 
