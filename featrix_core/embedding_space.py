@@ -8,10 +8,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,37 +24,25 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.input_data_set import FeatrixInputDataSet, TableLike, as_table
-from featrix_core.space.axes import turn_axes
-from featrix_core.space.extension import (
-    copy_weights,
-    extended_pairs,
-    extension_record,
-    only_new_columns,
-)
-from featrix_core.space.information import mutual_information_matrix
+from featrix_core.space.extension import copy_weights, extended_pairs, extension_record
 from featrix_core.space.model import SpaceModel
-from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.space.relationships import PairSampler
+from featrix_core.space_training import Resume, train_space
 from featrix_core.strings.embedder import TextEmbedder
 from featrix_core.tables.build import build_schema, missing_column, typed_columns
 from featrix_core.tables.control import row_weights, usable_rows
 from featrix_core.tables.schema import TableSchema
 from featrix_core.tables.table import Table, in_parts
-from featrix_core.training.loop import Progress, deterministic, run_loop
-from featrix_core.training.phases import run_phases
-from featrix_core.training.plan import TrainingPlan, plan_space
+from featrix_core.training.checkpoint import EVERY_SECONDS
+from featrix_core.training.loop import OnEpoch, deterministic
+from featrix_core.training.loop import OnProgress as OnProgress
+from featrix_core.training.plan import plan_space
 from featrix_core.training.rotation import Sides
-from featrix_core.training.timeline import Timeline
 
 KIND = "space"
-TIMELINE = "training_timeline.json"
-AXES_ROWS = 10_000
-"""Rows that the axes of the row embedding are aligned to."""
 PART_ROWS = 24 * 2048
 """Rows that `encode` turns into tensors at once."""
-
-OnProgress: TypeAlias = Callable[[Progress], None]
 
 
 class EmbeddingSpace:
@@ -68,13 +55,18 @@ class EmbeddingSpace:
         n_epochs: epochs; the plan decides when left out.
         name: shown in lineage and registry.
         seed: same data, same seed, same machine: same bytes (TRAIN-7).
-        output_dir: `training_timeline.json` is written there while training runs.
+        output_dir: `training_timeline.json` and `checkpoints/` are written there while training runs.
         on_progress: told of the training of child spaces, which JSON columns need before anything else.
 
     Attributes:
         d_model: length of a row embedding. schema: the frozen `TableSchema`.
         training_info: figures of the training; extension_metadata: where an extended space comes from.
+        training_notices: sentences on what the last training was resumed from.
     """
+
+    training_notices: tuple[str, ...] = ()
+    # Digest of the weights that the first training started from, once it is known.
+    _initial_weights: str | None = None
 
     def __init__(
         self,
@@ -162,12 +154,27 @@ class EmbeddingSpace:
         batch_size: int | None = None,
         n_epochs: int | None = None,
         *,
+        resume: bool = False,
+        existing_epochs: int | None = None,
+        checkpoint_seconds: float = EVERY_SECONDS,
         on_progress: OnProgress | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> EmbeddingSpace:
         """Learn the space without labels; an extended space is trained in its two phases.
 
+        With an `output_dir` the state is written to `checkpoints/` below it, after an epoch and at most every
+        `checkpoint_seconds`. A training that was killed and is resumed ends with the same bytes as one that
+        was not. Asked for more epochs than before, a training goes on under the longer schedule, whose rate
+        is higher at that place: another result than that of one long training (D19).
+
+        Args:
+            resume: go on from the newest valid checkpoint; `training_notices` says what was found.
+            existing_epochs: go on from the newest one that is not later than this epoch.
+            on_epoch: told of every epoch, with the module as it was validated.
+
         Raises:
-            FeatrixUserError: the space was loaded and has no rows to train on.
+            FeatrixUserError: the space was loaded and has no rows to train on; the checkpoints are of other
+                data, another plan or another seed.
             TrainingError: training failed in a way that no intervention mends.
         """
         if self._rows is None:
@@ -181,42 +188,9 @@ class EmbeddingSpace:
             batch_size=batch_size or self.batch_size,
             seed=self.seed,
         )
-        sampler = PairSampler(len(self.tokenizer.names), relationship_budget(), self.seed)
-        weights = None if self._weights_N is None else torch.from_numpy(self._weights_N).float()
-        objective = SpaceObjective(self._model, self._rows, self._sides, sampler, weights)
-        path = self.output_dir / TIMELINE if self.output_dir else None
-        timeline = Timeline(plan, path, d_model=self.d_model, columns=len(self.tokenizer.names))
-        fresh = self._fresh
-        if fresh is None:
-            result = run_loop(objective, plan, timeline, on_progress)
-        else:
-            only_new = partial(only_new_columns, self._model, fresh)
-            result = run_phases(objective, plan, timeline, only_new, on_progress)
-        self.timeline = timeline.document()
-        if path is not None:
-            timeline.write(path)
-        self._model.encoders.settle()
-        train_rows = self._rows.rows(self._sides.train_T)
-        rows_NM = self._model.row_embeddings(train_rows.rows(slice(0, AXES_ROWS)))
-        turn_axes(self._model, rows_NM)
-        bits = mutual_information_matrix(self._model, train_rows)
-        self.information_bits = bits.numpy()
-        self._record(plan, result.best_loss, result.best_epoch, result.updates)
-        shown = train_rows.rows(slice(0, AXES_ROWS))
-        self.training_info["columns"] = self._model.encoders.report(self.tokenizer, shown)
+        going_on = Resume(resume, existing_epochs, checkpoint_seconds)
+        train_space(self, self._rows, plan, going_on, on_progress, on_epoch)
         return self
-
-    def _record(self, plan: TrainingPlan, loss: float, epoch: int, updates: int) -> None:
-        self.training_info = {
-            "final_validation_loss": loss,
-            "best_epoch": epoch,
-            "updates": updates,
-            "epochs": plan.epochs,
-            "batch_size": plan.batch_size,
-            "learning_rate": plan.learning_rate,
-            "training_rows": self._sides.n_train,
-            "parameters": sum(p.numel() for p in self._model.parameters()),
-        }
 
     # -- reading ----------------------------------------------------------------------------------
 

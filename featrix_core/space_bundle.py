@@ -8,12 +8,13 @@ import torch
 
 from featrix_core.bundle import read_tensors, write_tensors
 from featrix_core.child_space import read_children, write_children
-from featrix_core.embedding_space import TIMELINE, EmbeddingSpace
+from featrix_core.embedding_space import EmbeddingSpace
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.errors import BundleError
 from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.files import read_json, write_json, write_text
 from featrix_core.space.model import SpaceConfig, SpaceModel
+from featrix_core.space_training import TIMELINE
 from featrix_core.tables.schema import TableSchema
 from featrix_core.training.loop import deterministic
 from featrix_core.version import VERSION

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from featrix_core.errors import FeatrixUserError
+from featrix_core.errors import FeatrixUserError, TrainingError
 from featrix_core.training.checkpoint import Checkpoints
 from featrix_core.training.device import (
     is_out_of_memory,
@@ -40,6 +40,7 @@ from featrix_core.training.protocols import (
     Progress,
     Resettable,
     Rotating,
+    Stateful,
     Tempered,
 )
 from featrix_core.training.recovery import NotANumber, need_less_memory, no_number, retry_slower
@@ -74,7 +75,8 @@ class Run:
     Args:
         watch: names what is done about failures; None lets the schedule alone decide.
         checkpoints: where the state is written as training goes on, and what it starts from.
-        on_progress: told of every update. on_epoch: told of every epoch; cannot change the training.
+        on_progress: told of every update. on_epoch: told of every epoch; cannot change the
+            training. Where it is `Stateful`, checkpoints hold its state.
         phase: of several runs that share checkpoints and a timeline, from 1.
     """
 
@@ -138,6 +140,11 @@ class Run:
         standing.epochs = planned
         if standing.recompute:
             recompute_blocks(self.module)
+        onlooker: object = self.on_epoch
+        if isinstance(onlooker, Stateful) and "on_epoch" in record:
+            part = "on_epoch/"
+            seen = {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
+            onlooker.restore(seen, record["on_epoch"])
         if self.watch is not None and record["watch"] is not None:
             self.watch.restore(record["watch"])
         self.timeline.entries[:] = record["timeline"]
@@ -265,7 +272,7 @@ class Run:
         self.state.average.update()
         return loss.detach(), norm, figures
 
-    def _validate(self) -> tuple[float, dict[str, float]]:
+    def _validate(self) -> tuple[float, dict[str, Any]]:
         """Validate the averaged weights and keep them if they are the best so far."""
         standing = self.standing
         with self.state.average.swapped():
@@ -318,11 +325,11 @@ class Run:
     def _carry_out(self, action: Intervention) -> None:
         """The two actions that the watch cannot bring about by its factors."""
         if action.action_type == "RESTART" and isinstance(self.objective, Resettable):
-            self.state.start_over(self.objective, int(action.details["seed"]))
+            self.state.start_over(self.objective)
         if action.action_type == "RAISE":
             if self.timeline.path is not None:
                 self.timeline.write(self.timeline.path)
-            raise action.error()
+            raise TrainingError(action.details["message"], action.details["suggestions"])
 
     def _checkpoint(self, last: bool) -> None:
         """Write the state if it is time; training goes on where that fails."""
@@ -336,6 +343,10 @@ class Run:
             "timeline": self.timeline.entries,
             "corrective_actions": self.timeline.corrective_actions,
         }
+        onlooker: object = self.on_epoch
+        if isinstance(onlooker, Stateful):
+            seen, record["on_epoch"] = onlooker.state()
+            tensors |= {f"on_epoch/{key}": value for key, value in seen.items()}
         failure = self.checkpoints.write(self.standing.number, tensors, record)
         if failure is not None:
             self._note("WARNING", "CHECKPOINT_FAILED", {"message": failure})

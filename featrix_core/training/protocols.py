@@ -12,8 +12,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from featrix_core.errors import TrainingError
-
 
 class Objective(Protocol):
     """What the loop needs of a thing that can be trained."""
@@ -32,7 +30,7 @@ class Objective(Protocol):
     def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Loss of a batch of row numbers, and figures for the timeline."""
 
-    def validate(self) -> tuple[float, dict[str, float]]:
+    def validate(self) -> tuple[float, dict[str, Any]]:
         """Validation loss (lower is better) and figures for the timeline."""
 
 
@@ -91,13 +89,10 @@ class Intervention(Protocol):
 
     @property
     def details(self) -> dict[str, Any]:
-        """Figures, as JSON; a `RESTART` names its `seed`."""
+        """Figures, as JSON; a `RAISE` has its `message` and the `suggestions`."""
 
     def record(self, epoch: int) -> dict[str, Any]:
         """The timeline's entry of it."""
-
-    def error(self) -> TrainingError:
-        """What to raise for a `RAISE`."""
 
 
 class Monitor(Protocol):

@@ -44,6 +44,7 @@ class Standing:
     reference: float | None = None
     improved_epoch: int = 0
     rate_cut: float = 1.0
+    restarts: int = 0
     recompute: bool = False
     stopped: bool = False
 
@@ -79,9 +80,11 @@ class RunState:
         self.best_state = self.weights()
         self.standing.best_loss, self.standing.best_epoch = loss, self.standing.epoch
 
-    def start_over(self, objective: Resettable, seed: int) -> None:
+    def start_over(self, objective: Resettable) -> None:
         """Other weights, the whole schedule again; the timeline goes on."""
         standing = self.standing
+        standing.restarts += 1
+        seed = self.plan.seed + standing.restarts
         objective.reset(seed)
         torch.manual_seed(seed)
         self.generator.manual_seed(seed)

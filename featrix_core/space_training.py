@@ -1,0 +1,189 @@
+"""How a space is trained: objective, watch, checkpoints, and what is read off the finished model.
+
+Part of `EmbeddingSpace.train`; a module of its own for its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.errors import FeatrixUserError
+from featrix_core.space.axes import turn_axes
+from featrix_core.space.extension import only_new_columns
+from featrix_core.space.information import mutual_information_matrix
+from featrix_core.space.model import SpaceModel
+from featrix_core.space.objective import SpaceObjective
+from featrix_core.space.plan import relationship_budget
+from featrix_core.space.relationships import PairSampler
+from featrix_core.training.checkpoint import EVERY_SECONDS, FOLDER, Checkpoints, tensors_digest
+from featrix_core.training.device import choose_device, moved
+from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, deterministic, run_loop
+from featrix_core.training.phases import run_phases
+from featrix_core.training.plan import TrainingPlan
+from featrix_core.training.timeline import Timeline
+from featrix_core.training.watch import Watch
+
+if TYPE_CHECKING:
+    from featrix_core.embedding_space import EmbeddingSpace
+
+TIMELINE = "training_timeline.json"
+AXES_ROWS = 10_000
+"""Rows that the axes of the row embedding are aligned to."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Whether and from where a training goes on.
+
+    Attributes:
+        resume: go on from the newest valid checkpoint, if there is one.
+        existing_epochs: go on from the newest one that is not later than this epoch; there has to be one (D19).
+        every: least seconds between two checkpoints.
+    """
+
+    resume: bool = False
+    existing_epochs: int | None = None
+    every: float = EVERY_SECONDS
+
+
+class RestartableObjective(SpaceObjective):
+    """A space's objective that can begin again with other weights, after a collapse (TRAIN-4)."""
+
+    space: EmbeddingSpace
+
+    def reset(self, seed: int) -> None:
+        """Weights as a space of this seed would start from."""
+        with deterministic(seed):
+            fresh = SpaceModel(self.space.tokenizer, self.model.config, self.model.pairs_Q2.cpu())
+        self.model.load_state_dict(fresh.state_dict())
+        self.generator.manual_seed(seed + 1)
+
+
+def train_space(
+    space: EmbeddingSpace,
+    rows: TokenBatch,
+    plan: TrainingPlan,
+    resume: Resume,
+    on_progress: OnProgress | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> None:
+    """Train a space's model in place and fill the space's figures, timeline and information.
+
+    Raises:
+        FeatrixUserError: there is nothing to resume from, or it belongs to another training.
+        TrainingError: training failed in a way that no intervention mends.
+    """
+    model, sides, path = space._model, space._sides, None
+    checkpoints = _checkpoints(space, rows, plan, resume)
+    if space.output_dir is not None:
+        path = space.output_dir / TIMELINE
+    device = choose_device()
+    model.to(device)
+    try:
+        sampler = PairSampler(len(space.tokenizer.names), relationship_budget(), space.seed)
+        weights = None if space._weights_N is None else torch.from_numpy(space._weights_N).float()
+        kind = SpaceObjective if space._fresh is not None else RestartableObjective
+        objective = kind(model, moved(rows, device), sides, sampler, weights)
+        if isinstance(objective, RestartableObjective):
+            objective.space = space
+        timeline = Timeline(plan, path, d_model=space.d_model, columns=len(space.tokenizer.names))
+        result = _run(space, objective, plan, timeline, checkpoints, on_progress, on_epoch)
+    finally:
+        model.to("cpu")
+    space.timeline = timeline.document()
+    model.encoders.settle()
+    train_rows = rows.rows(sides.train_T)
+    turn_axes(model, model.row_embeddings(train_rows.rows(slice(0, AXES_ROWS))))
+    space.information_bits = mutual_information_matrix(model, train_rows).numpy()
+    space.training_info = {
+        "final_validation_loss": result.best_loss,
+        "best_epoch": result.best_epoch,
+        "updates": result.updates,
+        "epochs": plan.epochs,
+        "batch_size": plan.batch_size,
+        "learning_rate": plan.learning_rate,
+        "training_rows": sides.n_train,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "columns": model.encoders.report(space.tokenizer, train_rows.rows(slice(0, AXES_ROWS))),
+    }
+
+
+def _run(
+    space: EmbeddingSpace,
+    objective: SpaceObjective,
+    plan: TrainingPlan,
+    timeline: Timeline,
+    checkpoints: Checkpoints | None,
+    on_progress: OnProgress | None,
+    on_epoch: OnEpoch | None,
+) -> LoopResult:
+    if space._fresh is None:
+        return run_loop(
+            objective,
+            plan,
+            timeline,
+            on_progress,
+            watch=Watch(plan),
+            checkpoints=checkpoints,
+            on_epoch=on_epoch,
+        )
+    return run_phases(
+        objective,
+        plan,
+        timeline,
+        partial(only_new_columns, space._model, space._fresh),
+        on_progress,
+        watch=partial(Watch, warm=True),
+        checkpoints=checkpoints,
+        on_epoch=on_epoch,
+    )
+
+
+def _checkpoints(
+    space: EmbeddingSpace, rows: TokenBatch, plan: TrainingPlan, resume: Resume
+) -> Checkpoints | None:
+    wanted = resume.resume or resume.existing_epochs is not None
+    if space.output_dir is None:
+        if wanted:
+            raise FeatrixUserError(
+                "A training without a folder has nothing to resume from",
+                remedy="Give the space the output_dir that it was trained in",
+            )
+        return None
+    if space._initial_weights is None:
+        space._initial_weights = tensors_digest(space._model.state_dict())
+    values = plan.model_dump()
+    if space._fresh is None:  # the two phases of an extension are planned together
+        values.pop("epochs")
+    checkpoints = Checkpoints(
+        space.output_dir / FOLDER,
+        {
+            **values,
+            "data": tensors_digest(vars(rows)),
+            "initial weights": space._initial_weights,
+            "validation rows": len(space._sides.validation_V),
+        },
+        resume=wanted,
+        up_to=resume.existing_epochs,
+        every=resume.every,
+    )
+    notices = list(checkpoints.notices)
+    if wanted and checkpoints.found is None:
+        if resume.existing_epochs is not None:
+            raise FeatrixUserError(
+                f"There is no valid checkpoint of epoch {resume.existing_epochs} or before",
+                value=str(checkpoints.folder),
+                remedy="Train without existing_epochs to start from the beginning",
+            )
+        notices.append(
+            "There is no checkpoint to go on from: the training starts from the beginning"
+        )
+    if checkpoints.found is not None:
+        notices.append(f"The training goes on after epoch {checkpoints.found.epoch}")
+    space.training_notices = tuple(notices)
+    return checkpoints
