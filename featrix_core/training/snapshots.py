@@ -12,26 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import normalize
+
+from featrix_core.training.protocols import EpochDone
 
 MOST_ROWS = 500
 FEWEST_ROWS = 100
 MOST_FRAMES = 60
 COST = 8
 """A frame's rows times this are at most the rows that are trained between two frames: under 2 % of the time."""
-
-
-class EpochSeen(Protocol):
-    """What a snapshot needs to know of a finished epoch (`training.loop.EpochDone`)."""
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """The epoch's entry in the timeline."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +84,10 @@ class Snapshots:
         self._frames: list[Tensor] = []
         self._epochs: list[int] = []
 
-    def __call__(self, done: EpochSeen) -> None:
+    def __call__(self, done: EpochDone) -> None:
         """Take a frame if it is time."""
-        epoch = int(done.entry["epoch"])
-        if epoch % self.every == 0:
-            self.take(epoch)
+        if done.epoch % self.every == 0:
+            self.take(done.epoch)
 
     def take(self, epoch: int) -> None:
         """Take a frame; 0 is the state before training."""
@@ -101,21 +95,18 @@ class Snapshots:
         self._frames.append(self._embed().detach().to("cpu", torch.float16))
         self._epochs.append(epoch)
 
-    def movie(self, axes_M3: Tensor, short_R3: NDArray[np.float32], best_epoch: int) -> Movie:
-        """The frames along the finished space's axes, up to the epoch whose weights were kept.
+    def movie(self, axes_M3: Tensor, best_epoch: int) -> Movie:
+        """The frames up to the epoch whose weights were kept; the last is the finished space, asked again.
 
         Args:
             axes_M3: the first three of the axes that the finished space was turned to.
-            short_R3: short vectors of the sample by the finished space: the last frame.
         """
         kept = [k for k, epoch in enumerate(self._epochs) if epoch < best_epoch]
-        points = [
-            torch.nn.functional.normalize(self._frames[k].float() @ axes_M3, dim=1).numpy()
-            for k in kept
-        ]
-        frames = np.stack([*points, short_R3]).astype(np.float32)
+        frames = [self._frames[k].float() @ axes_M3.cpu() for k in kept]
+        frames.append(self._embed().detach().cpu()[:, :3])
+        points = normalize(torch.stack(frames), dim=2).numpy()
         epochs = np.array([*(self._epochs[k] for k in kept), best_epoch], np.int64)
-        return Movie(frames, epochs, self._rows_R)
+        return Movie(points, epochs, self._rows_R)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What a checkpoint needs so that the movie of a resumed training is whole."""

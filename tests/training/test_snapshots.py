@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
+from featrix_core.training.protocols import EpochDone
 from featrix_core.training.snapshots import (
     COST,
     MOST_FRAMES,
@@ -18,8 +17,8 @@ from featrix_core.training.snapshots import (
 )
 
 
-def epoch(number: int) -> SimpleNamespace:
-    return SimpleNamespace(entry={"epoch": number})
+def epoch(number: int) -> EpochDone:
+    return EpochDone(number, 20, {}, torch.nn.Identity(), 1.0, True)
 
 
 def drifting(rows: int = 40, width: int = 16, seed: int = 0) -> tuple[Snapshots, torch.Tensor]:
@@ -67,19 +66,21 @@ def test_frames_lie_along_the_finished_axes_and_end_in_the_finished_space() -> N
     snapshots.take(0)
     for number in range(1, 21):
         snapshots(epoch(number))
-    final = np.eye(3, dtype=np.float32)[np.zeros(40, int)]
-    movie = snapshots.movie(axes, final, best_epoch=15)
+    movie = snapshots.movie(axes, best_epoch=15)
     assert movie.epochs_F.tolist() == list(range(16))
     assert movie.frames_FR3.shape == (16, 40, 3) and movie.frames_FR3.dtype == np.float32
     assert np.allclose(np.linalg.norm(movie.frames_FR3, axis=2), 1, atol=1e-5)
-    assert np.array_equal(movie.frames_FR3[-1], final)
-    # The third call of `embed` made the frame of epoch 2.
     again, _ = drifting()
-    vectors = [again._embed() for _ in range(3)][-1] @ axes
-    shown = torch.nn.functional.normalize(vectors, dim=1).numpy()
-    assert np.allclose(movie.frames_FR3[2], shown, atol=5e-3)
+    vectors = [again._embed() for _ in range(22)]
+    # The third state was seen in epoch 2; the finished space has its axes in front already.
+    assert np.allclose(movie.frames_FR3[2], short(vectors[2] @ axes), atol=5e-3)
+    assert np.array_equal(movie.frames_FR3[-1], short(vectors[21][:, :3]))
     saved = Movie.from_tensors(movie.tensors())
     assert all(np.array_equal(getattr(saved, k), getattr(movie, k)) for k in vars(movie))
+
+
+def short(vectors: torch.Tensor) -> np.ndarray:
+    return torch.nn.functional.normalize(vectors, dim=1).numpy()
 
 
 def test_a_resumed_training_has_the_same_movie() -> None:
@@ -90,19 +91,18 @@ def test_a_resumed_training_has_the_same_movie() -> None:
     for number in range(8):
         first.take(number)
     second, _ = drifting()
+    second.take(0)
     second.restore(*first.state())
     second._embed = first._embed
     for number in range(8, 21):
         second.take(number)
-    final = np.zeros((40, 3), np.float32)
-    assert np.array_equal(
-        whole.movie(axes, final, 20).frames_FR3, second.movie(axes, final, 20).frames_FR3
-    )
+    films = [whole.movie(axes, 20), second.movie(axes, 20)]
+    assert np.array_equal(films[0].frames_FR3, films[1].frames_FR3)
+    assert films[0].epochs_F.tolist() == films[1].epochs_F.tolist() == list(range(21))
 
 
 def test_a_training_stopped_before_its_first_frame_goes_on() -> None:
     snapshots, axes = drifting()
     other, _ = drifting()
     other.restore(*snapshots.state())
-    movie = other.movie(axes, np.zeros((40, 3), np.float32), 1)
-    assert movie.epochs_F.tolist() == [1]
+    assert other.movie(axes, 1).epochs_F.tolist() == [1]
