@@ -1,0 +1,98 @@
+"""What the training of a space will take, from a few of its steps (TRAIN-2).
+
+Everything is run on copies: the space, its random numbers and its result stay what they would have been.
+"""
+
+from __future__ import annotations
+
+import copy
+import resource
+import sys
+from dataclasses import fields
+
+from torch import Tensor
+
+from featrix_core.encoders.tokens import FAMILY_OF, TokenBatch
+from featrix_core.space.model import SpaceModel
+from featrix_core.space.objective import VALIDATION_ROWS, SpaceObjective
+from featrix_core.space.plan import relationship_budget
+from featrix_core.space.relationships import PairSampler
+from featrix_core.training.estimate import (
+    Estimate,
+    StepCost,
+    estimate,
+    fit_to_budget,
+    measure_steps,
+)
+from featrix_core.training.loop import deterministic
+from featrix_core.training.plan import TrainingPlan
+from featrix_core.training.rotation import Sides
+
+AXES_ROWS, INFORMATION_ROWS, CHUNK_ROWS = 10_000, 1024, 2048
+"""Rows that are encoded after training: for the axes and the report, for each column's information, at once."""
+CHUNK_SHARE = 0.7
+"""Memory of a row that is only encoded, over that of one view in training."""
+
+
+class SpaceCost:
+    """Cost of one space's training, measured on rows that may be a sample of it.
+
+    Args:
+        rows, sides: tokens to run on; training rows for at least one batch, and as many validation rows as
+            the training will have.
+        plan: batch size and clipping of the training; its epochs do not matter.
+    """
+
+    def __init__(
+        self, model: SpaceModel, rows: TokenBatch, sides: Sides, plan: TrainingPlan
+    ) -> None:
+        columns = model.joint.column_AD.shape[0]
+        with deterministic(plan.seed):
+            sampler = PairSampler(columns, relationship_budget(), plan.seed)
+            objective = SpaceObjective(copy.deepcopy(model), rows, copy.deepcopy(sides), sampler)
+            self.step: StepCost = measure_steps(objective, plan)
+        self.columns = columns
+        self.batch_size = plan.batch_size
+        self.validated = min(len(sides.validation_V), VALIDATION_ROWS)
+        self.row_bytes = sum(getattr(rows, name).nbytes for name in FAMILY_OF) / max(rows.n_rows, 1)
+        self.table_bytes = sum(
+            value.nbytes
+            for value in (getattr(rows, field.name) for field in fields(rows))
+            if isinstance(value, Tensor)
+        )
+        self.sample_rows = rows.n_rows
+
+    def finish_seconds(self, rows: int) -> float:
+        """Information of every column, axes and report of a space of so many rows: passes without gradients."""
+        pass_seconds = 0.5 * self.step.validation_seconds / max(self.validated, 1)
+        information = self.columns * min(rows, INFORMATION_ROWS)
+        return pass_seconds * (information + 2 * min(rows, AXES_ROWS))
+
+    def estimate(self, plan: TrainingPlan, rows: int, extra_seconds: float = 0.0) -> Estimate:
+        """Seconds and peak memory of a plan on a table of so many rows.
+
+        Memory starts from the most that this process has held so far; the tokens of rows that are not in the
+        sample are added. `extra_seconds`: of child spaces, which are trained before anything else.
+        """
+        more = max(rows - self.sample_rows, 0) * self.row_bytes
+        row = self.step.saved_bytes / (2 * self.batch_size)
+        return estimate(
+            plan,
+            self.step,
+            finish_seconds=self.finish_seconds(rows) + extra_seconds,
+            # Twice: the arrays that the codecs make, and torch's copies of them.
+            held_bytes=held_bytes() + int(2 * more),
+            chunk_bytes=int(CHUNK_SHARE * row * min(rows, CHUNK_ROWS)),
+        )
+
+    def fitted(self, plan: TrainingPlan, rows: int, max_seconds: float | None) -> TrainingPlan:
+        """The plan, with fewer epochs where a time limit asks for it."""
+        if max_seconds is None:
+            return plan
+        return fit_to_budget(plan, self.step, max_seconds, self.finish_seconds(rows))
+
+
+def held_bytes() -> int:
+    """The most memory that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
