@@ -33,6 +33,12 @@ DEAD_EPOCHS = 2
 COLLAPSED_EPOCHS = 3
 EARLY = 0.3
 """Progress up to which a collapsed run starts again; the spread loss leads in this phase (D9)."""
+OTHER_TROUBLE = {
+    failures.UNSTABLE_TRAINING,
+    failures.SEVERE_OVERFITTING,
+    failures.MODERATE_OVERFITTING,
+}
+"""What a higher rate would make worse, and waiting too: a flat loss has its reason, and no ladder begins."""
 NOTE_EPOCHS = 10
 """Epochs between two notes on the same overfitting."""
 
@@ -147,7 +153,8 @@ class Watch:
         ]
         run = failures.present_run([e for e in entries if e["epoch"] > state.start])
         actions = self._actions(run, set(last["failures_detected"]))
-        state.labels = standing + [a.label for a in actions if a.label not in standing]
+        # A restart has put another state in its place.
+        self._state.labels = standing + [a.label for a in actions if a.label not in standing]
         return actions
 
     def _actions(self, run: list[dict[str, Any]], found: set[str]) -> list[Action]:
@@ -157,7 +164,10 @@ class Watch:
         calmed = self._calm(run, found)
         if calmed:
             return calmed
-        return self._overfitting(run, found) + self._ladder(run, found)
+        noted = self._overfitting(run, found)
+        if found & OTHER_TROUBLE and self._state.stage in (0, LAST_STAGE):
+            return noted
+        return noted + self._ladder(run, found)
 
     # -- weights that cannot be trained ---------------------------------------------------------------
 
