@@ -30,6 +30,14 @@ Model = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**31, help="Same data, same seed: same bytes.")
 ]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--max-seconds",
+        help="Seconds for the training of the space: its schedule is compressed where it would take longer. "
+        "How far depends on this machine; the plan that was used is stored with the space.",
+    ),
+]
 
 
 def console() -> Any:
@@ -179,6 +187,46 @@ def inspect_data(
     answer.print(rendered(found, answer.width))
     for out in filter(None, (html, json)):
         screen.print(f"written: {out}", highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command("plan")
+def plan_data(
+    data: Data,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Column to predict; may be repeated.")
+    ] = None,
+    max_seconds: MaxSeconds = None,
+    seed: Seed = 42,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="File for the plan: all values, all reasons.")
+    ] = None,
+) -> None:
+    """Show every automatic value of a training with its reason, its seconds and its memory.
+
+    A few steps are run on a sample of the rows; nothing is kept of them.
+
+    Example: [bold]featrix plan --data examples/data/german_credit.csv --target class --max-seconds 20[/bold]
+    """
+    from featrix_core.progress import StepProgress
+
+    screen = console()
+    with StepProgress(screen) as progress:
+        progress.start("plan")
+        from featrix_core.steps.inspect_step import output_console
+        from featrix_core.steps.plan_step import plan_file, rendered
+
+        planned = plan_file(
+            data,
+            target or [],
+            max_seconds=max_seconds,
+            seed=seed,
+            json=json,
+            on_bytes=progress.reading,
+        )
+    answer = output_console()
+    answer.print(rendered(planned, answer.width))
+    if json is not None:
+        screen.print(f"written: {json}", highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command("lineage")

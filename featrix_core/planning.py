@@ -195,9 +195,9 @@ def _optimiser(facts: TableFacts, plan: TrainingPlan, shape: SpaceConfig) -> lis
         PlanValue(
             name="last dropout",
             value=last,
-            reason="as the first one",
+            reason="follows from the first one",
             source=source_rules.DROPOUT[1],
-            why="as the first one",
+            why="follows from the first one",
             benchmark="plan/dropout",
         ),
         PlanValue(
