@@ -9,15 +9,21 @@ import copy
 import resource
 import sys
 from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
 from featrix_core.encoders.tokens import FAMILY_OF, TokenBatch
+from featrix_core.files import read_json, write_json
+from featrix_core.planning import Limit
 from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import VALIDATION_ROWS, SpaceObjective
 from featrix_core.space.plan import relationship_budget
 from featrix_core.space.relationships import PairSampler
+from featrix_core.training.device import choose_device, moved
 from featrix_core.training.estimate import (
+    Deadline,
     Estimate,
     StepCost,
     estimate,
@@ -90,6 +96,44 @@ class SpaceCost:
         if max_seconds is None:
             return plan
         return fit_to_budget(plan, self.step, max_seconds, self.finish_seconds(rows))
+
+
+class Limited(NamedTuple):
+    """A plan, what a time limit made of it, and when the time is over; without a limit, the plan alone."""
+
+    plan: TrainingPlan
+    limit: Limit | None = None
+    deadline: Deadline | None = None
+
+
+def limited(
+    model: SpaceModel,
+    rows: TokenBatch,
+    sides: Sides,
+    plan: TrainingPlan,
+    max_seconds: float,
+    record: Path | None,
+    resume: bool,
+) -> Limited:
+    """The plan with as many epochs as fit into `max_seconds`, from a dry run on the actual rows.
+
+    How many fit is a matter of the machine and of the moment. It is kept in the file `record`, and a training
+    that is resumed goes on with the number that it began with.
+    """
+    deadline = Deadline(max_seconds)
+    if resume and record is not None and record.is_file():
+        limit = Limit.model_validate(read_json(record)["limit"])
+        return Limited(
+            plan.model_copy(update={"epochs": read_json(record)["epochs"]}), limit, deadline
+        )
+    device = choose_device()
+    cost = SpaceCost(copy.deepcopy(model).to(device), moved(rows, device), sides, plan)
+    fitted = cost.fitted(plan, sides.n_train, max_seconds)
+    limit = Limit(max_seconds=max_seconds, planned_epochs=plan.epochs)
+    if record is not None:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_json(record, {"epochs": fitted.epochs, "limit": limit.model_dump()})
+    return Limited(fitted, limit, deadline)
 
 
 def held_bytes() -> int:

@@ -23,6 +23,7 @@ from featrix_core.training.device import (
     recompute_blocks,
     restore_random,
 )
+from featrix_core.training.estimate import Deadline
 from featrix_core.training.optimisation import (
     HIGH_NORM,
     clip_threshold,
@@ -77,6 +78,7 @@ class Run:
         checkpoints: where the state is written as training goes on, and what it starts from.
         on_progress: told of every update. on_epoch: told of every epoch; cannot change the
             training. Where it is `Stateful`, checkpoints hold its state.
+        deadline: ends the training after the epoch in which it passes.
         phase: of several runs that share checkpoints and a timeline, from 1.
     """
 
@@ -90,12 +92,13 @@ class Run:
         checkpoints: Checkpoints | None = None,
         on_progress: OnProgress | None = None,
         on_epoch: OnEpoch | None = None,
+        deadline: Deadline | None = None,
         phase: int = 1,
     ) -> None:
         self.objective, self.plan, self.timeline = objective, plan, timeline
         self.watch, self.checkpoints = watch, checkpoints
         self.on_progress, self.on_epoch = on_progress, on_epoch
-        self.phase = phase
+        self.deadline, self.phase = deadline, phase
         self.module = objective.module
         self.state = RunState(objective, plan, len(timeline.entries))
         self.standing = self.state.standing
@@ -308,6 +311,9 @@ class Run:
         stale = standing.epoch - standing.improved_epoch
         blocked = self.watch is not None and self.watch.stop_blocked
         standing.stopped = plan.patience is not None and stale >= plan.patience and not blocked
+        if self.deadline is not None and standing.epoch < plan.epochs and self.deadline.passed():
+            standing.stopped = True
+            timeline.corrective_actions.append(self.deadline.record(standing.number, plan.epochs))
         self._checkpoint(last=standing.stopped or standing.epoch == plan.epochs)
 
     def _show(self, entry: dict[str, Any]) -> None:
@@ -361,6 +367,7 @@ def run_loop(
     watch: Monitor | None = None,
     checkpoints: Checkpoints | None = None,
     on_epoch: OnEpoch | None = None,
+    deadline: Deadline | None = None,
 ) -> LoopResult:
     """Train; the module ends in its best validated state. Epochs are counted on in the timeline.
 
@@ -378,5 +385,6 @@ def run_loop(
         checkpoints=checkpoints,
         on_progress=on_progress,
         on_epoch=on_epoch,
+        deadline=deadline,
     )
     return run.train()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from featrix_core.training.checkpoint import Checkpoints
+from featrix_core.training.estimate import Deadline
 from featrix_core.training.loop import LoopResult, Objective, OnEpoch, OnProgress, Run
 from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.protocols import Monitor
@@ -25,6 +26,7 @@ def run_phases(
     watch: Callable[[TrainingPlan], Monitor] | None = None,
     checkpoints: Checkpoints | None = None,
     on_epoch: OnEpoch | None = None,
+    deadline: Deadline | None = None,
 ) -> LoopResult:
     """Half the epochs under `only_new`, which lets gradients reach new weights alone, then the rest jointly.
 
@@ -44,6 +46,7 @@ def run_phases(
             checkpoints=checkpoints,
             on_progress=on_progress,
             on_epoch=on_epoch,
+            deadline=deadline,
             phase=phase,
         ).train()
 
