@@ -119,7 +119,11 @@ def summarise(document: dict[str, Any]) -> str:
     actions = document["corrective_actions"]
     lines.append("Interventions:" + ("" if actions else " none"))
     for action in actions:
-        details = ", ".join(f"{key} {_short(value)}" for key, value in action["details"].items())
+        details = ", ".join(
+            f"{key} {_short(value)}"
+            for key, value in action["details"].items()
+            if not isinstance(value, list | dict)
+        )
         what = f"{action['action_type']} on {action['trigger']}"
         lines.append(f"  epoch {action['epoch']}: {what}" + (f" ({details})" if details else ""))
     blocked = sum(1 for entry in entries if entry["early_stop_blocked"])
@@ -144,8 +148,4 @@ def _ranges(epochs: list[int]) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | dict):
-        return f"({len(value)} values)"
-    return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

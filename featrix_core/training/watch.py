@@ -252,8 +252,8 @@ class Watch:
                 actions.append(self._end_boosts(failures.SEVERE_OVERFITTING))
         if state.epoch - state.noted_at >= NOTE_EPOCHS:
             state.noted_at = state.epoch
-            best = min(run, key=lambda e: e["validation_loss"])
-            details = {"best_epoch": best["epoch"], "best_validation_loss": best["validation_loss"]}
+            train, held = failures.training_loss(run[-1]), run[-1]["validation_loss"]
+            details = {"training_loss": train, "validation_loss": held}
             trigger = failures.SEVERE_OVERFITTING if severe else failures.MODERATE_OVERFITTING
             actions.append(Action("KEEP_BEST", trigger, details, "BEST_WEIGHTS_KEPT"))
         return actions
