@@ -39,6 +39,7 @@ from featrix_core.training.loop import OnEpoch, deterministic
 from featrix_core.training.loop import OnProgress as OnProgress
 from featrix_core.training.plan import plan_space
 from featrix_core.training.rotation import Sides
+from featrix_core.training.snapshots import Movie
 
 KIND = "space"
 PART_ROWS = 24 * 2048
@@ -62,6 +63,7 @@ class EmbeddingSpace:
         d_model: length of a row embedding. schema: the frozen `TableSchema`.
         training_info: figures of the training; extension_metadata: where an extended space comes from.
         training_notices: sentences on what the last training was resumed from.
+        movie: where a sample of the training rows stood, epoch by epoch (VIEW-2).
     """
 
     training_notices: tuple[str, ...] = ()
@@ -88,6 +90,7 @@ class EmbeddingSpace:
         self.training_info: dict[str, Any] = {}
         self.extension_metadata: dict[str, Any] | None = None
         self.timeline: dict[str, Any] | None = None
+        self.movie: Movie | None = None
         self.engineer: FeatureEngineer | None = None
         self.information_bits: NDArray[np.float32] | None = None
         self._fresh: dict[str, torch.Tensor] | None = None
@@ -306,7 +309,7 @@ class EmbeddingSpace:
         space.name = name or f"{existing_es.name}_extended"
         space.seed = existing_es.seed
         space.output_dir = Path(output_dir) if output_dir else None
-        space.training_info, space.timeline = {}, None
+        space.training_info, space.timeline, space.movie = {}, None, None
         space.information_bits = None
         space.engineer = engineer
         typed, known_ones = typed_columns(table, schema), existing_es.children

@@ -17,7 +17,10 @@ from featrix_core.space.model import SpaceConfig, SpaceModel
 from featrix_core.space_training import TIMELINE
 from featrix_core.tables.schema import TableSchema
 from featrix_core.training.loop import deterministic
+from featrix_core.training.snapshots import Movie
 from featrix_core.version import VERSION
+
+MOVIE = "movie.safetensors"
 
 
 def write_space(space: EmbeddingSpace, folder: Path) -> None:
@@ -42,6 +45,8 @@ def write_space(space: EmbeddingSpace, folder: Path) -> None:
     write_children(folder, space.schema, space.children)
     if space.timeline is not None:
         write_json(folder / TIMELINE, space.timeline)
+    if space.movie is not None:
+        write_tensors(folder / MOVIE, space.movie.tensors())
 
 
 def read_space(folder: Path) -> EmbeddingSpace:
@@ -69,6 +74,8 @@ def read_space(folder: Path) -> EmbeddingSpace:
     space.engineer = None if features is None else FeatureEngineer.from_dict(features)
     timeline = folder / TIMELINE
     space.timeline = read_json(timeline) if timeline.is_file() else None
+    movie = folder / MOVIE
+    space.movie = Movie.from_tensors(read_tensors(movie)) if movie.is_file() else None
     bits = codecs.pop("information_bits", None)
     space.information_bits = None if bits is None else bits.numpy()
     state = {k.removeprefix("codec."): v for k, v in codecs.items()}

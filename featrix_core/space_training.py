@@ -13,7 +13,7 @@ import torch
 
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
-from featrix_core.space.axes import turn_axes
+from featrix_core.space.axes import SHOWN, turn_axes
 from featrix_core.space.extension import only_new_columns
 from featrix_core.space.information import mutual_information_matrix
 from featrix_core.space.model import SpaceModel
@@ -21,10 +21,11 @@ from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import relationship_budget
 from featrix_core.space.relationships import PairSampler
 from featrix_core.training.checkpoint import EVERY_SECONDS, FOLDER, Checkpoints, tensors_digest
-from featrix_core.training.device import choose_device, moved
+from featrix_core.training.device import choose_device, device_of, moved
 from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, deterministic, run_loop
 from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan
+from featrix_core.training.snapshots import Snapshots, sample_rows
 from featrix_core.training.timeline import Timeline
 from featrix_core.training.watch import Watch
 
@@ -92,13 +93,15 @@ def train_space(
         if isinstance(objective, RestartableObjective):
             objective.space = space
         timeline = Timeline(plan, path, d_model=space.d_model, columns=len(space.tokenizer.names))
-        result = _run(space, objective, plan, timeline, checkpoints, on_progress, on_epoch)
+        snapshots = _snapshots(space, rows, plan, on_epoch)
+        result = _run(space, objective, plan, timeline, checkpoints, on_progress, snapshots)
     finally:
         model.to("cpu")
     space.timeline = timeline.document()
     model.encoders.settle()
     train_rows = rows.rows(sides.train_T)
-    turn_axes(model, model.row_embeddings(train_rows.rows(slice(0, AXES_ROWS))))
+    axes_MM = turn_axes(model, model.row_embeddings(train_rows.rows(slice(0, AXES_ROWS))))
+    space.movie = snapshots.movie(axes_MM[:, :SHOWN], result.best_epoch)
     space.information_bits = mutual_information_matrix(model, train_rows).numpy()
     space.training_info = {
         "final_validation_loss": result.best_loss,
@@ -111,6 +114,24 @@ def train_space(
         "parameters": sum(p.numel() for p in model.parameters()),
         "columns": model.encoders.report(space.tokenizer, train_rows.rows(slice(0, AXES_ROWS))),
     }
+
+
+def _snapshots(
+    space: EmbeddingSpace, rows: TokenBatch, plan: TrainingPlan, on_epoch: OnEpoch | None
+) -> Snapshots:
+    """Frames of the training movie (VIEW-2); the first of them is the state before training."""
+    assert space.train_table is not None
+    model, rows_R = space._model, sample_rows(space.train_table.n_rows, space.seed)
+    sample = rows.rows(torch.from_numpy(rows_R))
+    snapshots = Snapshots(
+        lambda: model.row_embeddings(moved(sample, device_of(model))),
+        rows_R,
+        plan.steps_per_epoch * plan.batch_size,
+        plan.epochs,
+        on_epoch,
+    )
+    snapshots.take(0)
+    return snapshots
 
 
 def _run(

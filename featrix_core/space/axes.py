@@ -35,8 +35,8 @@ def main_axes(rows_NM: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def turn_axes(model: SpaceModel, rows_NM: Tensor) -> None:
-    """Turn everything that writes or reads the row embedding, in place."""
+def turn_axes(model: SpaceModel, rows_NM: Tensor) -> Tensor:
+    """Turn everything that writes or reads the row embedding, in place; the matrix (M, M) it was turned by."""
     axes_MM = main_axes(rows_NM)
     joint, decoders = model.joint, model.decoders
     joint.cls_out.weight.copy_(axes_MM.T @ joint.cls_out.weight)
@@ -49,3 +49,4 @@ def turn_axes(model: SpaceModel, rows_NM: Tensor) -> None:
     decoders.time_TMF.copy_(axes_MM.T @ decoders.time_TMF)
     decoders.text_XMP.copy_(axes_MM.T @ decoders.text_XMP)
     model.marginal.weight_AIO.copy_(axes_MM.T @ model.marginal.weight_AIO)
+    return axes_MM

@@ -71,13 +71,19 @@ class Snapshots:
         embed: row embeddings (R, M) of the sample by the model as it is now, in the order of `rows_R`.
         rows_R: row numbers of the sample (`sample_rows`).
         n_rows, epochs: rows that an epoch trains on, and epochs of the whole training.
+        then: told of every epoch as well, after the frame.
     """
 
     def __init__(
-        self, embed: Callable[[], Tensor], rows_R: NDArray[np.int64], n_rows: int, epochs: int
+        self,
+        embed: Callable[[], Tensor],
+        rows_R: NDArray[np.int64],
+        n_rows: int,
+        epochs: int,
+        then: Callable[[EpochDone], None] | None = None,
     ) -> None:
         self._embed = embed
-        self._rows_R = rows_R
+        self._rows_R, self._then = rows_R, then
         self.every = max(
             math.ceil(epochs / MOST_FRAMES), math.ceil(COST * len(rows_R) / max(n_rows, 1))
         )
@@ -88,6 +94,8 @@ class Snapshots:
         """Take a frame if it is time."""
         if done.epoch % self.every == 0:
             self.take(done.epoch)
+        if self._then is not None:
+            self._then(done)
 
     def take(self, epoch: int) -> None:
         """Take a frame; 0 is the state before training."""
