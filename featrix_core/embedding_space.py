@@ -160,6 +160,7 @@ class EmbeddingSpace:
         resume: bool = False,
         existing_epochs: int | None = None,
         checkpoint_seconds: float = EVERY_SECONDS,
+        max_seconds: float | None = None,
         on_progress: OnProgress | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> EmbeddingSpace:
@@ -171,6 +172,9 @@ class EmbeddingSpace:
         is higher at that place: another result than that of one long training (D19).
 
         Args:
+            max_seconds: the schedule is compressed to fit into this time, and training ends after the epoch
+                in which it is over. How far it is compressed depends on the machine's speed: for the same
+                bytes again, train with the `n_epochs` of `training_info["epochs"]` and no limit.
             resume: go on from the newest valid checkpoint; `training_notices` says what was found.
             existing_epochs: go on from the newest one that is not later than this epoch.
             on_epoch: told of every epoch, with the module as it was validated.
@@ -192,7 +196,7 @@ class EmbeddingSpace:
             seed=self.seed,
         )
         going_on = Resume(resume, existing_epochs, checkpoint_seconds)
-        train_space(self, self._rows, plan, going_on, on_progress, on_epoch)
+        train_space(self, self._rows, plan, going_on, on_progress, on_epoch, max_seconds)
         return self
 
     # -- reading ----------------------------------------------------------------------------------

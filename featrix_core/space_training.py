@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from featrix_core.dry_run import Limited, limited
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
+from featrix_core.planning import TableFacts, plan_document
 from featrix_core.space.axes import SHOWN, turn_axes
 from featrix_core.space.extension import only_new_columns
 from featrix_core.space.information import mutual_information_matrix
@@ -22,6 +24,7 @@ from featrix_core.space.plan import relationship_budget
 from featrix_core.space.relationships import PairSampler
 from featrix_core.training.checkpoint import EVERY_SECONDS, FOLDER, Checkpoints, tensors_digest
 from featrix_core.training.device import choose_device, device_of, moved
+from featrix_core.training.estimate import Deadline
 from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, deterministic, run_loop
 from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan
@@ -32,7 +35,7 @@ from featrix_core.training.watch import Watch
 if TYPE_CHECKING:
     from featrix_core.embedding_space import EmbeddingSpace
 
-TIMELINE = "training_timeline.json"
+TIMELINE, PLAN = "training_timeline.json", "plan.json"
 AXES_ROWS = 10_000
 """Rows that the axes of the row embedding are aligned to."""
 
@@ -72,6 +75,7 @@ def train_space(
     resume: Resume,
     on_progress: OnProgress | None = None,
     on_epoch: OnEpoch | None = None,
+    max_seconds: float | None = None,
 ) -> None:
     """Train a space's model in place and fill the space's figures, timeline and information.
 
@@ -80,6 +84,12 @@ def train_space(
         TrainingError: training failed in a way that no intervention mends.
     """
     model, sides, path = space._model, space._sides, None
+    used = Limited(plan)
+    if max_seconds is not None:
+        kept = None if space.output_dir is None else space.output_dir / PLAN
+        going_on = resume.resume or resume.existing_epochs is not None
+        used = limited(model, rows, sides, plan, max_seconds, kept, going_on)
+        plan = used.plan
     checkpoints = _checkpoints(space, rows, plan, resume)
     if space.output_dir is not None:
         path = space.output_dir / TIMELINE
@@ -94,7 +104,9 @@ def train_space(
             objective.space = space
         timeline = Timeline(plan, path, d_model=space.d_model, columns=len(space.tokenizer.names))
         snapshots = _snapshots(space, rows, plan, on_epoch)
-        result = _run(space, objective, plan, timeline, checkpoints, on_progress, snapshots)
+        result = _run(
+            space, objective, plan, timeline, checkpoints, on_progress, snapshots, used.deadline
+        )
     finally:
         model.to("cpu")
     space.timeline = timeline.document()
@@ -113,6 +125,14 @@ def train_space(
         "training_rows": sides.n_train,
         "parameters": sum(p.numel() for p in model.parameters()),
         "columns": model.encoders.report(space.tokenizer, train_rows.rows(slice(0, AXES_ROWS))),
+        "plan": plan_document(
+            TableFacts(
+                rows=rows.n_rows, training_rows=sides.n_train, columns=len(space.tokenizer.names)
+            ),
+            plan,
+            model.config,
+            used.limit,
+        ),
     }
 
 
@@ -142,6 +162,7 @@ def _run(
     checkpoints: Checkpoints | None,
     on_progress: OnProgress | None,
     on_epoch: OnEpoch | None,
+    deadline: Deadline | None,
 ) -> LoopResult:
     if space._fresh is None:
         return run_loop(
@@ -152,6 +173,7 @@ def _run(
             watch=Watch(plan),
             checkpoints=checkpoints,
             on_epoch=on_epoch,
+            deadline=deadline,
         )
     return run_phases(
         objective,
@@ -162,6 +184,7 @@ def _run(
         watch=partial(Watch, warm=True),
         checkpoints=checkpoints,
         on_epoch=on_epoch,
+        deadline=deadline,
     )
 
 
