@@ -59,6 +59,12 @@ def fit(
     features: Annotated[
         str, typer.Option("--features", help="JSON file with engineered columns to try.")
     ] = "",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with a fit of the same arguments that was killed or stopped."
+        ),
+    ] = False,
 ) -> None:
     """Train a space and a predictor in one process.
 
@@ -81,6 +87,7 @@ def fit(
             config=settings,
             features=features,
             seed=seed,
+            resume=resume,
             on_step=progress.start,
             on_bytes=progress.reading,
         )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featrix_core import steps
-from featrix_core.files import read_json, write_json
+from featrix_core.files import read_json, sha256_of, write_json
 from featrix_core.steps.config import StepConfig
 from featrix_core.steps.outputs import check_output_folder
+from featrix_core.steps.resumed import WorkFolder, work_folder
+from featrix_core.tables.schema import Notice
+from featrix_core.version import VERSION
 
 if TYPE_CHECKING:  # torch comes with the first step that needs it, so that refusals are quick
     from featrix_core.embedding_space import OnProgress
@@ -30,19 +32,24 @@ def fit(
     config: StepConfig | None = None,
     features: str = "",
     seed: int = 42,
+    resume: bool = False,
     on_step: Callable[[str], OnProgress | None] | None = None,
     on_bytes: OnBytes | None = None,
 ) -> dict[str, Any]:
     """Write `space/`, `predictor/`, `metrics.json` and `report.html` under `out`; all of them or none.
 
-    Rows that could not be read stand in `bad_rows.jsonl` beside them.
+    Rows that could not be read stand in `bad_rows.jsonl` beside them. Until the end all work is in a folder
+    `.work-…` under `out`, which stays behind when the process is killed or interrupted.
 
     Args:
+        resume: take over the steps that such a run of the same arguments has finished, and go on in the
+            middle of the space's training (TRAIN-6); the result is that of an unbroken run.
         on_step: called with a step's name when it starts; hands back who is told of its progress.
         on_bytes: told of bytes read and bytes in all while the data are read.
 
     Raises:
-        FeatrixUserError: an output that cannot be written, or the refusal of a step.
+        FeatrixUserError: an output that cannot be written, an unfinished run of other arguments, or the
+            refusal of a step.
     """
     out = Path(out).absolute()
     check_output_folder(out)
@@ -52,79 +59,112 @@ def fit(
         FeatureEngineer.from_json(
             Path(features), exclude=[target]
         )  # refused now rather than after the training
-    seconds: dict[str, float] = {}
-    with _work_folder(out) as work:
-
-        def run(step: str, call: Callable[[OnProgress | None], Any]) -> Any:
-            started = time.monotonic()
-            result = call(on_step(step) if on_step else None)
-            seconds[step] = round(time.monotonic() - started, 2)
-            return result
-
-        dataset, base, space = work / "dataset", work / "base", work / "space"
-        trained, predictor = work / "trained", work / "predictor"
-        run(
-            "ingest",
-            lambda _: steps.ingest(
-                data, [target], dataset, config=config, seed=seed, on_bytes=on_bytes
-            ),
-        )
-        run(
-            "train space",
-            lambda p: steps.train_space(dataset, base, seed=seed, on_progress=p),
-        )
-        run(
-            "extend space",
-            lambda p: steps.extend_space(
-                base, dataset, space, features=features, seed=seed, on_progress=p
-            ),
-        )
-        run(
-            "train predictor",
-            lambda p: steps.train_predictor(
-                space, dataset, target, trained, seed=seed, config=config, on_progress=p
-            ),
-        )
-        run("calibrate", lambda _: steps.calibrate(trained, dataset, predictor))
-        page = work / "report.html"
-        run(
-            "report",
-            lambda _: steps.report(
-                page, dataset=dataset, space=space, predictor=predictor, seconds=dict(seconds)
-            ),
-        )
-        evaluation = read_json(predictor / "evaluation.json")
-        metrics = {
-            **evaluation["metrics"],
-            "target": target,
-            "holdout_rows": evaluation["holdout_rows"],
-            "baselines": evaluation["baselines"],
-            "seconds": seconds,
-            "notices": read_json(dataset / "ingest.json")["notices"],
-        }
-        write_json(work / METRICS, metrics)
-        out.mkdir(exist_ok=True)
+    arguments = {
+        "data": str(Path(data).absolute()) if Path(data).exists() else data,
+        "target": target,
+        "config": None if config is None else config.model_dump(mode="json"),
+        "features": sha256_of(Path(features)) if features else "",
+        "seed": seed,
+        "version": VERSION,
+    }
+    with work_folder(out, arguments, resume=resume) as work:
+        metrics = _fit(work, data, target, arguments, config, features, seed, on_step, on_bytes)
         for part in ("space", "predictor", METRICS, "report.html"):
-            _replace(work / part, out / part)
+            _replace(work.path / part, out / part)
         (out / BAD_ROWS).unlink(missing_ok=True)  # of an earlier fit
-        if (dataset / BAD_ROWS).is_file():
-            _replace(dataset / BAD_ROWS, out / BAD_ROWS)
+        if (work.path / "dataset" / BAD_ROWS).is_file():
+            _replace(work.path / "dataset" / BAD_ROWS, out / BAD_ROWS)
     return metrics
 
 
-@contextmanager
-def _work_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that is gone in the end; parents that had to be made go when it fails."""
-    made = [parent for parent in out.parents if not parent.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
-            yield Path(name)
-    except BaseException:
-        for parent in made:
-            if not any(parent.iterdir()):
-                parent.rmdir()
-        raise
+def _fit(
+    work: WorkFolder,
+    data: str,
+    target: str,
+    arguments: dict[str, Any],
+    config: StepConfig | None,
+    features: str,
+    seed: int,
+    on_step: Callable[[str], OnProgress | None] | None,
+    on_bytes: OnBytes | None,
+) -> dict[str, Any]:
+    """All steps within the work folder."""
+    folder, notices = work.path, list[Notice]()
+    dataset, base, space = folder / "dataset", folder / "base", folder / "space"
+    trained, predictor = folder / "trained", folder / "predictor"
+
+    def run(
+        step: str, out: Path, inputs: dict[str, Any], call: Callable[[OnProgress | None], Any]
+    ) -> str:
+        return work.step(step, out, inputs, lambda: call(on_step(step) if on_step else None))
+
+    def noticed(message: str) -> None:
+        notices.append(Notice(code="resumed", message=message))
+
+    # What a bucket holds is known only by reading it.
+    source = (
+        {"sha256": sha256_of(Path(data))} if Path(data).is_file() else {"run": str(time.time())}
+    )
+    read = run(
+        "ingest",
+        dataset,
+        {**arguments, **source},
+        lambda _: steps.ingest(
+            data, [target], dataset, config=config, seed=seed, on_bytes=on_bytes
+        ),
+    )
+    first = run(
+        "train space",
+        base,
+        {"dataset": read},
+        lambda p: steps.train_space(
+            dataset, base, seed=seed, resume=True, on_progress=p, on_notice=noticed
+        ),
+    )
+    extended = run(
+        "extend space",
+        space,
+        {"dataset": read, "base": first},
+        lambda p: steps.extend_space(
+            base, dataset, space, features=features, seed=seed, on_progress=p
+        ),
+    )
+    members = run(
+        "train predictor",
+        trained,
+        {"dataset": read, "space": extended},
+        lambda p: steps.train_predictor(
+            space, dataset, target, trained, seed=seed, config=config, on_progress=p
+        ),
+    )
+    run(
+        "calibrate",
+        predictor,
+        {"dataset": read, "trained": members},
+        lambda _: steps.calibrate(trained, dataset, predictor),
+    )
+    if on_step:
+        on_step("report")
+    page = folder / "report.html"
+    started = time.monotonic()
+    steps.report(
+        page, dataset=dataset, space=space, predictor=predictor, seconds=dict(work.seconds)
+    )
+    work.seconds["report"] = round(time.monotonic() - started, 2)
+    if work.taken_over:
+        noticed(f"Taken over from the run before: {', '.join(work.taken_over)}")
+    evaluation = read_json(predictor / "evaluation.json")
+    told = [notice.model_dump(mode="json") for notice in notices]
+    metrics = {
+        **evaluation["metrics"],
+        "target": target,
+        "holdout_rows": evaluation["holdout_rows"],
+        "baselines": evaluation["baselines"],
+        "seconds": work.seconds,
+        "notices": [*told, *read_json(dataset / "ingest.json")["notices"]],
+    }
+    write_json(folder / METRICS, metrics)
+    return metrics
 
 
 def _replace(source: Path, target: Path) -> None:

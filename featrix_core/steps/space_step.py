@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,35 @@ def train_space(
     *,
     seed: int = 42,
     name: str = "space",
+    resume: bool = False,
     on_progress: OnProgress | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Train a space on the development rows and write its bundle; targets and hold-out are never seen."""
-    data = load_dataset(Path(dataset))
+    """Train a space on the development rows and write its bundle; targets and hold-out are never seen.
+
+    Checkpoints and the timeline of the running training stand in a folder `OUT.training` beside the bundle,
+    which is gone when that is written.
+
+    Args:
+        resume: go on from the last valid checkpoint there, if there is one.
+        on_notice: told what the training was resumed from.
+    """
+    data, out = load_dataset(Path(dataset)), Path(out)
+    work = out.with_name(f"{out.name}.training")
     space = EmbeddingSpace(
-        data.development, name=name, seed=seed, schema=data.schema, on_progress=on_progress
+        data.development,
+        name=name,
+        seed=seed,
+        schema=data.schema,
+        output_dir=work,
+        on_progress=on_progress,
     )
-    space.train(on_progress=on_progress)
+    space.train(resume=resume and work.is_dir(), on_progress=on_progress)
+    if on_notice is not None:
+        for notice in space.training_notices:
+            on_notice(notice)
     space.save(out)
-    figures = write_figures(Path(out), space_figures(space))
-    seal_beside(Path(out))
+    figures = write_figures(out, space_figures(space))
+    seal_beside(out)
+    shutil.rmtree(work)
     return figures
