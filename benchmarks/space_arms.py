@@ -94,7 +94,9 @@ def train_space(
 
 def plan_of(space: EmbeddingSpace, seconds: float) -> dict[str, Any]:
     """What a cell keeps of a training."""
-    info = {k: v for k, v in space.training_info.items() if isinstance(v, int | float | str)}
+    info: dict[str, Any] = {
+        k: v for k, v in space.training_info.items() if isinstance(v, int | float | str)
+    }
     info |= {"config": space.model.config.model_dump(), "pairs": len(space.model.pairs_Q2)}
     info["tokens"] = len(space.column_names)
     return {"plan": info, "train_seconds": round(seconds, 2)}
@@ -167,7 +169,10 @@ def without_space(space: EmbeddingSpace) -> EmbeddingSpace:
 # -- trees ----------------------------------------------------------------------------------------------
 
 STOPPED_FROM = 1_000
-"""Labels from which trees are stopped early on a seventh of them; below, the library's own number of trees."""
+"""Labels from which trees are stopped early on a seventh of them; below, the library's own number of trees.
+
+LightGBM's least rows per leaf, 20, would leave it without a single split of 50 labels: a twentieth of the labels
+where that is less, at least 3."""
 
 
 def tree_scores(which: str, train: Task, test: Task, seed: int) -> float:
@@ -192,10 +197,13 @@ def _lightgbm(
 
     # LightGBM refuses some signs in the names of columns.
     train, test = (f.set_axis([f"c{k}" for k in range(f.shape[1])], axis=1) for f in (train, test))
-    kind = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
+    kind: Any = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
     trees = 2000 if len(stop) else 100
     threads = torch.get_num_threads()
-    model = kind(n_estimators=trees, random_state=seed, verbose=-1, n_jobs=threads)
+    leaf = min(20, max(3, len(fit) // 20))
+    model = kind(
+        n_estimators=trees, min_child_samples=leaf, random_state=seed, verbose=-1, n_jobs=threads
+    )
     if len(stop):
         held = {"eval_X": train.iloc[stop], "eval_y": y_N[stop]}
         stopping = [lightgbm.early_stopping(50, verbose=False)]
@@ -215,7 +223,7 @@ def _catboost(
     for frame in (train, test):
         texts = {c: frame[c].astype(object).where(frame[c].notna(), "missing") for c in sets}
         frames.append(frame.assign(**texts))
-    kind = catboost.CatBoostClassifier if classes else catboost.CatBoostRegressor
+    kind: Any = catboost.CatBoostClassifier if classes else catboost.CatBoostRegressor
     model = kind(
         iterations=2000 if len(stop) else None, random_seed=seed, verbose=False, cat_features=sets,
         thread_count=torch.get_num_threads(), allow_writing_files=False,

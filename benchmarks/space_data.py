@@ -113,13 +113,13 @@ class Task:
             return list(split.split(self.frame, self.y_N))
         return list(KFold(count, shuffle=True, random_state=seed).split(self.frame))
 
-    def parted(self, test: float, seed: int) -> tuple[Task, Task]:
-        """Two parts, the second one with this share of the rows."""
+    def parted(self, test: float, seed: int, *, by_class: bool = True) -> tuple[Task, Task]:
+        """Two parts, the second one with this share of the rows (and of each class)."""
         kept, held = train_test_split(
             np.arange(len(self.y_N)),
             test_size=test,
             random_state=seed,
-            stratify=self.y_N if self.classes else None,
+            stratify=self.y_N if self.classes and by_class else None,
         )
         return self.take(np.sort(kept)), self.take(np.sort(held))
 
@@ -218,7 +218,7 @@ def flights(data_dir: Path, rows: int, columns: int | None = None) -> Task:
 
     given = read("flights")
     given = given[given["arr_delay"].notna()].sample(rows, random_state=42).reset_index(drop=True)
-    late = (given["arr_delay"] > 15).to_numpy(dtype=np.float64)
+    late_N: Labels = np.asarray(given["arr_delay"] > 15, dtype=np.float64)
     known_later = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
     frame = given.drop(columns=known_later)
     frame["time_hour"] = pd.to_datetime(frame["time_hour"], utc=True)
@@ -240,7 +240,7 @@ def flights(data_dir: Path, rows: int, columns: int | None = None) -> Task:
         )
         frame = frame.merge(ago, how="left", on=["origin", "time_hour"])
     frame = frame.loc[:, frame.nunique() > 1]
-    return Task("flights", frame if columns is None else frame.iloc[:, :columns], late, True)
+    return Task("flights", frame if columns is None else frame.iloc[:, :columns], late_N, True)
 
 
 def side_by_side(data_dir: Path, rows: int, columns: int) -> Task:

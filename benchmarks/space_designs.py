@@ -87,7 +87,8 @@ def _categories(train: pd.Series, test: pd.Series) -> Pair:
     place[enough] = np.arange(len(enough))
 
     def spread(column: pd.Series) -> Matrix:
-        return np.eye(len(enough) + 1)[place[column.cat.codes.to_numpy() + 1]]
+        ones: Matrix = np.eye(len(enough) + 1)[place[column.cat.codes.to_numpy() + 1]]
+        return ones
 
     return spread(train), spread(test)
 

@@ -32,9 +32,11 @@ RIVALS = ("one-hot + PLE, linear", "LightGBM", "CatBoost")
 ARMS = (*PROBED, *RIVALS, *HEADS)
 
 
-def drawn(settings: Settings, task: Task, seed: int, count: int) -> tuple[Task, Task, Rows]:
-    """Pool, test part, and which rows of the pool have a label."""
-    pool, test = task.parted(TEST, seed)
+def drawn(
+    settings: Settings, task: Task, seed: int, count: int, *, by_class: bool = True
+) -> tuple[Task, Task, Rows]:
+    """Pool, test part (by class: in proportion), and which rows of the pool have a label."""
+    pool, test = task.parted(TEST, seed, by_class=by_class)
     counts = (30,) if settings.quick else (count,)
     _, rows = next(label_draws(pool, counts, seed))
     return pool, test, rows
@@ -58,10 +60,8 @@ def arm_score(
         value = head_score(space, few, test, seed, fine_tune=tuned, epochs=settings.epochs)
         return {**record, "scores": {"": value}}
     pair = embedded(space, few, test)
-    if arm == "frozen, k-NN":
-        said = knn(pair, few.y_N, few.classes)
-    else:
-        said = linear(pair, few.y_N, few.classes, seed)
+    nearest = arm == "frozen, k-NN"
+    said = (knn if nearest else linear)(pair, few.y_N, few.classes)
     return {**record, "scores": {"": score(test.y_N, said, few.classes)}}
 
 

@@ -116,7 +116,7 @@ def _network(
     best, waited, kept = float("inf"), 0, net.state_dict()
     for _ in range(200):
         net.train()
-        for rows in fit[torch.randperm(len(fit))].split(128):
+        for rows in fit[torch.randperm(len(fit))].split(128):  # type: ignore[no-untyped-call]
             loss = lose(net(train_NF[rows])[:, 0], y_N[rows])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

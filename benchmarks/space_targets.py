@@ -36,7 +36,7 @@ def measure(
     """One arm for one target."""
     task = load_targets(settings.data_dir, name, settings.rows(ROWS))[target]
     # Test rows and pool depend on the seed alone, so that all targets share one space.
-    pool, test, rows = drawn(settings, task, seed, count)
+    pool, test, rows = drawn(settings, task, seed, count, by_class=False)
     more = {"measure": task.measure, "labels": len(rows), "pool": facts(pool)}
     started = time.monotonic()
     figures = arm_score(settings, arm, pool, test, rows, seed)
