@@ -66,24 +66,23 @@ def comparable(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return window
 
 
-def first_loss(run: list[dict[str, Any]]) -> float:
-    """Where the run began: the first epoch's mean training loss or its validation loss, whichever is higher.
-
-    On a large table most is learned within the first epoch; the mean over its batches still shows it.
-    """
-    return max(float(run[0]["validation_loss"]), training_loss(run[0]))
-
-
 def improvement(run: list[dict[str, Any]]) -> float:
-    """Share of the first loss that the best validation so far is better by."""
-    first = first_loss(run)
+    """Share of the first validation loss that the best one is lower by."""
+    first = float(run[0]["validation_loss"])
     best = min(float(e["validation_loss"]) for e in run)
     return (first - best) / max(abs(first), 1e-9)
 
 
 def learned(run: list[dict[str, Any]]) -> bool:
-    """Whether the run improved enough for a plateau not to mean that nothing is learned."""
-    return improvement(run) >= LEARNED
+    """Whether the run improved enough for a plateau not to mean that nothing is learned.
+
+    By its training loss as well: on a large table most is learned before the first validation, and only the
+    mean over the first epoch's batches still shows it. A run that overfits has learned, too.
+    """
+    train = [training_loss(e) for e in run]
+    recent = train[-WINDOW:]
+    gain = (train[0] - sum(recent) / len(recent)) / max(abs(train[0]), 1e-9)
+    return max(improvement(run), gain) >= LEARNED
 
 
 def annealed(run: list[dict[str, Any]]) -> bool:

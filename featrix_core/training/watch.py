@@ -7,7 +7,7 @@ A pure state machine: it reads entries, names actions and keeps its state as JSO
 | NO_LEARNING, nothing learned so far | the ladder: rate × 3, temperature × 2, rate × 2, temperature × 2, end |
 | NO_LEARNING after learning, VERY_SLOW_LEARNING | early stopping waits: the annealing is still to come |
 | UNSTABLE_TRAINING without progress | rate halved for good, several times if it has to be |
-| SEVERE or MODERATE_OVERFITTING | noted: the best validated weights are kept anyway; severe: boosts end |
+| SEVERE or MODERATE_OVERFITTING | noted once: the best validated weights are kept anyway; severe: boosts end |
 | DEAD_NETWORK, EMBEDDING_COLLAPSE early on | once: start again from other weights; after that, or late: give up |
 """
 
@@ -39,8 +39,6 @@ OTHER_TROUBLE = {
     failures.MODERATE_OVERFITTING,
 }
 """What a higher rate would make worse, and waiting too: a flat loss has its reason, and no ladder begins."""
-NOTE_EPOCHS = 10
-"""Epochs between two notes on the same overfitting."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class _State:
     blocked_until: int = 0
     cuts: int = 0
     cut_at: int = 0
-    noted_at: int = -NOTE_EPOCHS
+    noted: list[str] = field(default_factory=list)
     restarts: int = 0
     labels: list[str] = field(default_factory=list)
 
@@ -250,11 +248,11 @@ class Watch:
             if state.rate_boost > 1.0 or state.temperature_boost > 1.0:
                 state.stage = 0
                 actions.append(self._end_boosts(failures.SEVERE_OVERFITTING))
-        if state.epoch - state.noted_at >= NOTE_EPOCHS:
-            state.noted_at = state.epoch
+        trigger = failures.SEVERE_OVERFITTING if severe else failures.MODERATE_OVERFITTING
+        if trigger not in state.noted:
+            state.noted.append(trigger)
             train, held = failures.training_loss(run[-1]), run[-1]["validation_loss"]
             details = {"training_loss": train, "validation_loss": held}
-            trigger = failures.SEVERE_OVERFITTING if severe else failures.MODERATE_OVERFITTING
             actions.append(Action("KEEP_BEST", trigger, details, "BEST_WEIGHTS_KEPT"))
         return actions
 

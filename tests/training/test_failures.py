@@ -128,9 +128,11 @@ def test_a_boosted_rate_is_no_measure_of_the_schedule() -> None:
 
 
 def test_what_was_learned_within_the_first_epoch_counts() -> None:
-    entries = history([4.0, 1.1], [1.2, 1.0], last=2)
-    assert improvement(entries) == pytest.approx(0.75)
-    assert improvement(history([1.0, 1.0], [1.2, 1.2], last=2)) == pytest.approx(0.0)
+    entries = history([4.0] + [1.1] * 5, [1.2] + [1.15] * 5, last=6)
+    assert improvement(entries) == pytest.approx(0.05 / 1.2)
+    assert learned(entries)
+    # Validation rows that are easier than those of training are no progress.
+    assert not learned(history([4.0] * 6, [1.2] * 6, last=6))
 
 
 def test_losses_on_other_rows_are_not_compared() -> None:
