@@ -44,11 +44,10 @@ def suite(name: str) -> ModuleType:
     return importlib.import_module(f"benchmarks.space_{name}")
 
 
-def _chosen(cells: list[Cell], sets: list[str] | None) -> list[Cell]:
-    """Cells of the named data sets: a cell's name holds its set between strokes."""
-    if sets is None:
-        return cells
-    return [cell for cell in cells if set(sets) & set(cell.name.split("/"))]
+def _chosen(cells: list[Cell], sets: list[str] | None, rivals: bool) -> list[Cell]:
+    """Cells of the named data sets (a cell's name holds its set between strokes), or of rivals alone."""
+    named = [cell for cell in cells if sets is None or set(sets) & set(cell.name.split("/"))]
+    return [cell for cell in named if not (rivals and cell.own)]
 
 
 def main() -> None:
@@ -80,8 +79,10 @@ def main() -> None:
     for name in only:
         module = suite(name)
         path = result_file(name, quick=settings.quick)
-        path = arguments.out / path.name if arguments.out else path
-        cells = _chosen(module.cells(settings), sets)
+        path = arguments.out / path.name if arguments.out and not settings.quick else path
+        if settings.quick and not arguments.list:
+            path.unlink(missing_ok=True)
+        cells = _chosen(module.cells(settings), sets, arguments.rivals)
         if arguments.list:
             there = len({cell.name for cell in cells} & set(read_cells(path)))
             print(f"{name:<10}{there:>5} of {len(cells):>5} cells  {module.QUESTION}")
