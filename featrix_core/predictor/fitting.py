@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -183,16 +183,8 @@ def fit_members(
 
         def shifted(progress: Progress, k: int = k) -> None:
             if on_progress is not None:
-                done = k * progress.updates + progress.update
-                on_progress(
-                    Progress(
-                        done,
-                        len(folds) * progress.updates,
-                        progress.epoch,
-                        progress.epochs,
-                        progress.loss,
-                    )
-                )
+                done, all_of_them = k * progress.updates + progress.update, len(folds)
+                on_progress(replace(progress, update=done, updates=all_of_them * progress.updates))
 
         run_loop(objective, training, timeline, shifted)
         # The objective froze the encoder; a shared space must stay one that can be trained.

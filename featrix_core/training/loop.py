@@ -230,9 +230,8 @@ class Run:
                 sums[key] = sums.get(key, 0.0) + value
             if self.on_progress is not None:
                 update = done + step + 1
-                self.on_progress(
-                    Progress(update, updates, standing.epoch, plan.epochs, float(loss))
-                )
+                now = (update, updates, standing.epoch, plan.epochs, float(loss))
+                self.on_progress(Progress(*now, rate, standing.batch_size))
         means = {key: float(value) / standing.steps for key, value in sums.items()}
         if not math.isfinite(means["train_loss"]):
             raise NotANumber("training")

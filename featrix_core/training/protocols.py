@@ -126,13 +126,15 @@ class Monitor(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress display is told after every update."""
+    """What a progress display is told after every update; `rate` of learning and `rows` of it, 0: not told."""
 
     update: int
     updates: int
     epoch: int
     epochs: int
     loss: float
+    rate: float = 0.0
+    rows: int = 0
 
 
 @dataclass(frozen=True)

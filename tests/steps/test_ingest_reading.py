@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from featrix_core import progress
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import read_json
 from featrix_core.progress import ReadingBar, StepProgress
@@ -89,12 +88,12 @@ def test_the_bar_of_a_step_fills_while_a_file_is_read() -> None:
 
 def test_a_bar_is_shown_only_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("featrix_core.progress.time.monotonic", lambda: now[0])
     screen = terminal()
     with ReadingBar(screen) as bar:
         bar(1_000_000, 9_000_000)
         assert screen.file.getvalue() == ""  # type: ignore[attr-defined]
         now[0] += 2.5
         bar(5_000_000, 9_000_000)
-        bar._bar.refresh()
+        bar._bars.refresh()
     assert "5 of 9 MB" in screen.file.getvalue()  # type: ignore[attr-defined]
