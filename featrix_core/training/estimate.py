@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +28,10 @@ COPIES = 5
 """Weights, their gradients, AdamW's two moments and the best weights so far."""
 OVERHEAD = 1.5
 """Memory of a step over what its backward pass needs: gradients of tokens, freed blocks."""
+
+
+Clock: TypeAlias = Callable[[], float]
+"""Gives seconds; differences count."""
 
 
 class _Record(BaseModel):
@@ -70,7 +75,9 @@ class Estimate(_Record):
         return self.held_bytes + self.model_bytes + self.batch_bytes
 
 
-def measure_steps(objective: Objective, plan: TrainingPlan) -> StepCost:
+def measure_steps(
+    objective: Objective, plan: TrainingPlan, clock: Clock = time.monotonic
+) -> StepCost:
     """Run a first step, up to three more and a validation.
 
     The objective and its module are spent by it, and torch's random state moves: give copies of what is to be
@@ -93,15 +100,15 @@ def measure_steps(objective: Objective, plan: TrainingPlan) -> StepCost:
         optimizer.step()
         float(loss.detach())  # waits for an accelerator
 
-    started = time.monotonic()
+    started = clock()
     saved = _saved_bytes(step, module)  # the first step also warms everything up
     taken: list[float] = []
-    while len(taken) < MOST_STEPS and (not taken or time.monotonic() - started < MOST_SECONDS):
-        taken.append(_seconds(step))
+    while len(taken) < MOST_STEPS and (not taken or clock() - started < MOST_SECONDS):
+        taken.append(_seconds(step, clock))
     module.eval()
     return StepCost(
         step_seconds=sorted(taken)[len(taken) // 2],
-        validation_seconds=_seconds(objective.validate),
+        validation_seconds=_seconds(objective.validate, clock),
         weight_bytes=sum(p.nbytes for p in module.parameters()),
         saved_bytes=saved,
     )
@@ -147,7 +154,7 @@ class Deadline:
     depends on the machine's speed; the timeline says so.
     """
 
-    def __init__(self, max_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, max_seconds: float, clock: Clock = time.monotonic) -> None:
         self.max_seconds = max_seconds
         self._clock = clock
         self._started = clock()
@@ -166,10 +173,10 @@ class Deadline:
         }
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.monotonic()
+def _seconds(call: Callable[[], object], clock: Clock) -> float:
+    started = clock()
     call()
-    return time.monotonic() - started
+    return clock() - started
 
 
 def _saved_bytes(step: Callable[[], None], module: nn.Module) -> int:
