@@ -76,5 +76,10 @@ bench-encoders: setup ## codec throughput, step time over columns, what each enc
 bench-reading: setup ## a CSV of 2 GB to schema and tensors, beside DuckDB's scan of it
 	@$(BIN)/python -m benchmarks.reading --data-dir "$(DATA_DIR)"
 
+.PHONY: bench-space
+bench-space: setup ## the embedding space: quality, few labels, tokens, time, columns (a day; goes on where it stopped)
+	@$(BIN)/python -m benchmarks.space --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.space_report
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
