@@ -236,6 +236,31 @@ def plan_data(
         screen.print(f"written: {json}", highlight=False, soft_wrap=True, markup=False)
 
 
+@app.command()
+def timeline(
+    source: Annotated[
+        Path, typer.Argument(help="training_timeline.json, or the folder of a space or of a fit.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="PNG file to write.")] = Path(
+        "training_timeline_plot.png"
+    ),
+    movie: Annotated[
+        Path | None,
+        typer.Option("--movie", help="HTML page of the training movie to write as well."),
+    ] = None,
+) -> None:
+    """Draw how a training went, in six panels, and say it in words.
+
+    Example: [bold]featrix timeline out/credit --out credit.png --movie credit.html[/bold]
+    """
+    from featrix_core.steps.timeline_step import show_timeline
+
+    print(show_timeline(source, out, movie))  # noqa: T201 (the command's answer)
+    screen = console()
+    for written in filter(None, (out, movie)):
+        screen.print(f"written: {written}", highlight=False, soft_wrap=True, markup=False)
+
+
 @app.command("lineage")
 def show_lineage(
     model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],

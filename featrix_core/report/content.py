@@ -8,15 +8,20 @@ Texts may hold anything: the renderer escapes them. Numbers may be None or NaN w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from featrix_core.report.training_content import (
+    Interval,
+    Movie,
+    Number,
+    Pairs,
+    PlanEntry,
+    Timeline,
+)
 from featrix_core.tables.schema import Frozen, Notice
 
-Number = float | None
-Interval = tuple[float, float]
 Level = Literal["ok", "warning", "error"]
 
 MAX_SPHERE_POINTS = 2000
@@ -91,52 +96,6 @@ class Columns(Frozen):
     kept: tuple[ColumnEntry, ...] = ()
     dropped: tuple[DroppedEntry, ...] = ()
     n_rows: int | None = None
-
-
-class Gradients(Frozen):
-    """Gradient norms before and after clipping, mean over the epoch's updates."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    unclipped_norm: Number = None
-    clipped_norm: Number = None
-
-
-class Epoch(Frozen):
-    """One entry of a training timeline; keys that are not drawn are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    epoch: float
-    learning_rate: Number = None
-    train_loss: Number = None
-    validation_loss: Number = None
-    dropout_rate: Number = None
-    spread_loss: Number = None
-    spread_temperature: Number = None
-    gradients: Gradients = Gradients()
-    failures_detected: tuple[str, ...] = ()
-    corrective_actions: tuple[str, ...] = ()
-
-
-class Timeline(Frozen):
-    """The course of one training; `best_epoch` is the one whose weights were kept."""
-
-    epochs: tuple[Epoch, ...]
-    best_epoch: float | None = None
-    note: str = ""
-
-    @classmethod
-    def from_entries(
-        cls,
-        entries: Sequence[Mapping[str, object]],
-        *,
-        best_epoch: float | None = None,
-        note: str = "",
-    ) -> Timeline:
-        """Read the `timeline` list of a training_timeline.json."""
-        epochs = tuple(Epoch.model_validate(dict(entry)) for entry in entries)
-        return cls(epochs=epochs, best_epoch=best_epoch, note=note)
 
 
 class Sphere(Frozen):
@@ -373,6 +332,9 @@ class ReportContent(Frozen):
     columns: Columns | None = None
     joins: tuple[JoinReport, ...] = ()
     timeline: Timeline | None = None
+    plan: tuple[PlanEntry, ...] = ()
+    movie: Movie | None = None
+    pairs: Pairs | None = None
     sphere: Sphere | None = None
     mutual_information: MutualInformation | None = None
     targets: tuple[TargetReport, ...] = ()

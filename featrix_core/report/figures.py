@@ -1,4 +1,4 @@
-"""Figures of a space: training panels, the sphere of rows, the mutual-information map (VIEW-2).
+"""Figures of a space: the sphere of rows, the mutual-information map; the style of all figures (VIEW-2).
 
 Every builder returns a `Plot`: a plotly figure plus what the page says about it. Colours of text,
 grid and surfaces are left out here; the page's script sets them for light and dark.
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go  # type: ignore[import-untyped, unused-ignore]
 
-from featrix_core.report.content import Epoch, MutualInformation, Sphere, Timeline
-from featrix_core.report.text import label, lines, number
+from featrix_core.report.content import MutualInformation, Sphere
+from featrix_core.report.text import label, lines
 
 # Told apart by readers with colour-blindness and at least 3 : 1 against both backgrounds.
 PALETTE = ("#3f74d1", "#d9731a", "#1a9a86", "#c2497f", "#8467d0", "#8a8a1f", "#a9683f", "#3797c4")
@@ -77,86 +77,29 @@ def compact(values: object) -> npt.NDArray[np.float32]:
     return np.asarray(values, dtype=np.float64).astype(np.float32)
 
 
-def timeline_plots(timeline: Timeline) -> list[Plot]:
-    """The six panels of a training; a panel without any recorded value is left out."""
-    panels = (
-        ("Loss", {"training": "train_loss", "validation": "validation_loss"}, "",
-         "Both should fall; a widening gap is overfitting."),
-        ("Learning rate", {"rate": "learning_rate"}, "log", "The schedule: warm-up, then decay."),
-        ("Gradient norm", {"raw": "unclipped_norm", "clipped": "clipped_norm"}, "",
-         "Raw far above clipped means that the rate is too high."),
-        ("Dropout", {"rate": "dropout_rate"}, "", "The share of units that are switched off."),
-        ("Spread loss", {"loss": "spread_loss"}, "", "Keeps rows from collapsing to one point."),
-        ("Spread temperature", {"temperature": "spread_temperature"}, "",
-         "Lower is sharper contrast between rows."),
-    )  # fmt: skip
-    keep = spaced(len(timeline.epochs), MAX_CURVE)
-    epochs = [timeline.epochs[i] for i in keep]
-    plots = []
-    for title, series, scale, caption in panels:
-        values = {name: _recorded(epochs, key) for name, key in series.items()}
-        if not any(np.isfinite(column).any() for column in values.values()):
-            continue
-        figure = _panel([entry.epoch for entry in epochs], values, scale)
-        if title == "Loss":
-            caption += _mark_events(figure, timeline)
-        plots.append(Plot(figure, title, caption, "third", 230))
-    return plots
-
-
-def _recorded(epochs: Sequence[Epoch], key: str) -> npt.NDArray[np.float32]:
-    holders = [e.gradients for e in epochs] if key.endswith("_norm") else epochs
-    return compact([getattr(holder, key) for holder in holders])
-
-
-def _panel(x: Sequence[float], values: dict[str, npt.NDArray[np.float32]], scale: str) -> go.Figure:
-    several = len(values) > 1
-    figure = new_figure("epoch", showlegend=several, hovermode="x unified")
-    for colour, (name, column) in zip(PALETTE, values.items(), strict=False):
-        figure.add_scatter(
-            x=list(x),
-            y=column,
-            name=name,
-            mode="lines" if len(x) > 1 else "markers",
-            line={"color": colour, "width": 2},
-            hovertemplate="%{y:.4g}",
-        )
-    figure.update_yaxes(nticks=5)
-    positive = all((column[np.isfinite(column)] > 0).all() for column in values.values())
-    if scale == "log" and positive:
-        figure.update_yaxes(type="log", exponentformat="power", nticks=4)
-    else:
-        figure.update_yaxes(rangemode="tozero" if scale != "" else "normal")
-    return figure
-
-
-def _mark_events(figure: go.Figure, timeline: Timeline) -> str:
-    """Mark failures, interventions and the epoch that was kept; the marks in words come back."""
-    words = ""
-    events = [e for e in timeline.epochs if e.failures_detected or e.corrective_actions]
-    heights = [e.validation_loss if e.validation_loss is not None else e.train_loss for e in events]
-    if events:
-        texts = [", ".join((*e.failures_detected, *e.corrective_actions)) for e in events]
-        figure.add_scatter(
-            x=[e.epoch for e in events],
-            y=compact(heights),
-            mode="markers",
-            showlegend=False,
-            marker={"color": ALARM, "size": 8, "symbol": "diamond"},
-            hovertext=[label(text, 120) for text in texts],
-            hovertemplate="%{hovertext}<extra></extra>",
-        )
-        words += " Diamonds: failures and interventions."
-    if timeline.best_epoch is not None:
-        figure.add_vline(x=timeline.best_epoch, line={"dash": "dot", "width": 1.2, "color": GREY})
-        words += f" Dotted: epoch {number(timeline.best_epoch)}, whose weights were kept."
-    return words
-
-
 def sphere_plot(sphere: Sphere) -> Plot:
     """Rows on the unit sphere, in three dimensions; drag to rotate."""
     points = compact(sphere.points).reshape(-1, 3)
-    figure = new_figure(showlegend=bool(sphere.labels), dragmode="orbit")
+    hover = [lines(text) for text in sphere.hover] or [""] * len(points)
+    figure, _ = globe_figure(points, sphere.labels, sphere.values, sphere.colour_name, hover)
+    of_all = f" of {sphere.n_rows:,}" if sphere.n_rows else ""
+    colour = f" Colour is {sphere.colour_name}." if sphere.colour_name else ""
+    caption = (
+        f"Each point is a row ({len(points):,}{of_all} shown); rows that the space holds for alike "
+        f"lie close together.{colour} Drag to rotate, hover to read a row."
+    )
+    return Plot(figure, "Rows on the sphere", caption, "sphere", 560)
+
+
+def globe_figure(
+    points: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    values: Sequence[float | None],
+    colour_name: str,
+    hover: Sequence[str],
+) -> tuple[go.Figure, list[npt.NDArray[np.intp]]]:
+    """A globe with rows on it, one trace per colour, and the row numbers of each trace in order."""
+    figure = new_figure(showlegend=bool(labels), dragmode="orbit")
     hidden = {"visible": False, "showspikes": False, "range": [-1.12, 1.12]}
     figure.update_layout(
         scene={
@@ -168,31 +111,27 @@ def sphere_plot(sphere: Sphere) -> Plot:
         legend={"itemsizing": "constant", "y": 1, "yanchor": "top"},
     )  # fmt: skip
     _add_globe(figure)
-    hover = np.asarray([lines(text) for text in sphere.hover] or [""] * len(points), dtype=object)
-    labels = np.asarray(sphere.labels, dtype=object)
-    if sphere.labels:
-        names, counts = np.unique(sphere.labels, return_counts=True)
-        shown = [str(names[i]) for i in np.lexsort((names, -counts))[: len(PALETTE)]]
-        groups = [(name, labels == name, PALETTE[k]) for k, name in enumerate(shown)]
-        rest = ~np.isin(labels.astype(str), shown)
-        groups += [("other", rest, GREY)] if rest.any() else []
-        for name, chosen, colour in groups:
-            _add_points(figure, points[chosen], hover[chosen], {"color": colour}, label(name))
+    groups: list[tuple[str, npt.NDArray[np.intp], dict[str, object]]] = []
+    if labels:
+        own, counts = np.unique(np.asarray(labels, dtype=str), return_counts=True)
+        shown = [str(own[i]) for i in np.lexsort((own, -counts))[: len(PALETTE)]]
+        place = np.array([shown.index(name) if name in shown else len(shown) for name in labels])
+        for k, name in enumerate([*shown, "other"]):
+            colour = PALETTE[k] if k < len(shown) else GREY
+            groups.append((label(name), np.flatnonzero(place == k), {"color": colour}))
     else:
         marker: dict[str, object] = {"color": PALETTE[0]}
-        if sphere.values:
-            marker = {"color": compact(sphere.values), "coloraxis": "coloraxis"}
-            title = {"text": label(sphere.colour_name, 20), "side": "top"}
+        if values:
+            marker = {"color": compact(values), "coloraxis": "coloraxis"}
+            title = {"text": label(colour_name, 20), "side": "top"}
             bar = {"title": title, "thickness": 10, "len": 0.5, "outlinewidth": 0, "x": 1}
             figure.update_layout(coloraxis={"colorbar": {**bar, "xanchor": "right"}})
-        _add_points(figure, points, hover, marker, "rows")
-    of_all = f" of {sphere.n_rows:,}" if sphere.n_rows else ""
-    colour = f" Colour is {sphere.colour_name}." if sphere.colour_name else ""
-    caption = (
-        f"Each point is a row ({len(points):,}{of_all} shown); rows that the space holds for alike "
-        f"lie close together.{colour} Drag to rotate, hover to read a row."
-    )
-    return Plot(figure, "Rows on the sphere", caption, "sphere", 560)
+        groups.append(("rows", np.arange(len(points)), marker))
+    groups = [group for group in groups if len(group[1]) or not labels]
+    texts = np.asarray(hover, dtype=object)
+    for name, rows, marker in groups:
+        _add_points(figure, points[rows], texts[rows], marker, name)
+    return figure, [rows for _, rows, _ in groups]
 
 
 def _eye(points: npt.NDArray[np.float32]) -> dict[str, float]:

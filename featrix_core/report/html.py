@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from featrix_core.files import write_text
-from featrix_core.report import lineage, text
+from featrix_core.report import lineage, pairs_view, text
 from featrix_core.report.content import ABMetric, Comparison, ReportContent, TargetReport
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _render(content: ReportContent, *, compact: bool) -> str:
     groups = [*space_plots.values(), *(g for groups in target_plots for g in groups.values())]
     named = {f"figure-{k}": plot for k, plot in enumerate(p for group in groups for p in group)}
     ids = {id(plot): name for name, plot in named.items()}
-    boot = _asset("report.js") if named else ""
+    boot = _asset("report.js") if named or content.pairs else ""
     plotly = _plotly_script() if named else ""
     environment = _environment()
     environment.globals["plot_id"] = lambda plot: ids[id(plot)]
@@ -64,6 +64,7 @@ def _render(content: ReportContent, *, compact: bool) -> str:
         space_plots=space_plots,
         targets=list(zip(content.targets, target_plots, strict=True)),
         graph=lineage.layout(content.lineage) if content.lineage else None,
+        pair_lines=pairs_view.pair_lines(content.pairs) if content.pairs else [],
         figures={name: Markup(_figure_json(plot)) for name, plot in named.items()},
         style=Markup(_asset("style.css")),
         plotly=Markup(plotly),
@@ -80,12 +81,14 @@ def _plots(
     content: ReportContent,
 ) -> tuple[dict[str, list[Plot]], list[dict[str, list[Plot]]]]:
     """Figures of the space and of each target, by section. plotly is imported only if needed."""
-    space: dict[str, list[Plot]] = {"timeline": [], "sphere": [], "information": []}
-    if content.timeline or content.sphere or content.mutual_information:
-        from featrix_core.report import figures
+    space: dict[str, list[Plot]] = {"timeline": [], "movie": [], "sphere": [], "information": []}
+    if content.timeline or content.movie or content.sphere or content.mutual_information:
+        from featrix_core.report import figures, movie, training_view
 
         if content.timeline:
-            space["timeline"] = figures.timeline_plots(content.timeline)
+            space["timeline"] = training_view.timeline_plots(content.timeline)
+        if content.movie:
+            space["movie"] = [movie.movie_plot(content.movie)]
         if content.sphere and content.sphere.points:
             space["sphere"] = [figures.sphere_plot(content.sphere)]
         if content.mutual_information and content.mutual_information.names:
@@ -96,7 +99,7 @@ def _plots(
 def _target_plots(target: TargetReport) -> dict[str, list[Plot]]:
     plots: dict[str, list[Plot]] = {"quality": [], "importance": [], "timeline": []}
     if target.classification or target.regression or target.importance or target.timeline:
-        from featrix_core.report import figures, target_figures
+        from featrix_core.report import target_figures, training_view
 
         quality: list[Plot] = []
         if target.classification:
@@ -107,7 +110,7 @@ def _target_plots(target: TargetReport) -> dict[str, list[Plot]]:
         if target.importance and target.importance.overall:
             plots["importance"] = [target_figures.importance_plot(target.importance)]
         if target.timeline:
-            plots["timeline"] = figures.timeline_plots(target.timeline)
+            plots["timeline"] = training_view.timeline_plots(target.timeline)
     return plots
 
 

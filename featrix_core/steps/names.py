@@ -1,6 +1,8 @@
 """Names of the files that steps hand to one another; here, so that reading a name loads no library."""
 
 TIMELINE = "training_timeline.json"
+MOVIE = "movie.safetensors"
+PAIR_DECISIONS = "pair_decisions.json"
 JOINS = "join_report.json"
 EXTENSION = "extension.json"
 PREVIOUS = "previous"

@@ -34,15 +34,25 @@ from featrix_core.report.content import (
     Sphere,
     TargetReport,
     ThresholdCurve,
-    Timeline,
 )
 from featrix_core.report.from_schema import columns_from_schema
 from featrix_core.report.html import render_step_page
+from featrix_core.report.pairs_view import pairs_content
+from featrix_core.report.plan_view import plan_entries
+from featrix_core.report.training_content import Timeline
 from featrix_core.steps.data_step import DataSet, load_dataset
 from featrix_core.steps.figures import figures
-from featrix_core.steps.names import EVALUATION, EXTENSION, JOINS, REGISTRATION, TIMELINE
+from featrix_core.steps.movie_section import colours, movie_section
+from featrix_core.steps.names import (
+    EVALUATION,
+    EXTENSION,
+    JOINS,
+    PAIR_DECISIONS,
+    REGISTRATION,
+    TIMELINE,
+)
+from featrix_core.steps.timeline_step import as_timeline, read_document
 from featrix_core.tables.schema import Notice
-from featrix_core.tables.targets import encode_target
 
 if TYPE_CHECKING:
     from featrix_core.embedding_space import EmbeddingSpace
@@ -107,19 +117,29 @@ def timeline_section(folder: Path, note: str = "") -> Timeline | None:
     path = folder / TIMELINE
     if not path.is_file():
         return None
-    entries = read_json(path)["timeline"]
-    best = min(entries, key=lambda e: e["validation_loss"], default=None)
-    return Timeline.from_entries(entries, best_epoch=best and best["epoch"], note=note)
+    return as_timeline(read_document(path)[0], path, note)
+
+
+def training_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict[str, Any]:
+    """How a space was trained: curves, plan, movie, decisions on column pairs."""
+    info = read_json(folder / "space.json")["training_info"]
+    pairs = folder / PAIR_DECISIONS
+    return {
+        "timeline": timeline_section(folder, "the space"),
+        "plan": plan_entries(info.get("plan")),
+        "movie": movie_section(folder, data, colour),
+        "pairs": pairs_content(read_json(pairs)) if pairs.is_file() else None,
+    }
 
 
 def space_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict[str, Any]:
-    """Curves, mutual information, the sphere of hold-out rows, and what an extension did."""
+    """Its training, mutual information, the sphere of hold-out rows, and what an extension did."""
     from featrix_core.embedding_space import EmbeddingSpace
 
     space = EmbeddingSpace.load(folder)
     bits = space.mutual_information_matrix()
     sections: dict[str, Any] = {
-        "timeline": timeline_section(folder, "the space"),
+        **training_sections(folder, data, colour),
         "mutual_information": MutualInformation(
             names=space.column_names, bits=tuple(tuple(row) for row in bits.tolist())
         ),
@@ -151,17 +171,12 @@ def _sphere(space: EmbeddingSpace, data: DataSet, colour: str) -> Sphere:
         "\n".join(f"{c}: {v}" for c, v in zip(shown, row, strict=True)) for row in cells.values
     ]
     target = next((t for t in data.targets if t.name == colour), data.targets[0])
-    numeric = target.kind == "scalar"
-    values: dict[str, Any] = {"labels": tuple(frame[target.name].astype(str))}
-    if numeric:
-        numbers = encode_target(sample, target).tolist()
-        values = {"values": tuple(None if np.isnan(v) else v for v in numbers)}
     return Sphere(
         points=tuple(tuple(p) for p in np.round(points, 4).tolist()),
         colour_name=target.name,
         hover=tuple(hover),
         n_rows=table.n_rows,
-        **values,
+        **colours(sample, target),
     )
 
 

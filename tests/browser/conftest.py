@@ -95,7 +95,19 @@ def content() -> ReportContent:
             ],
             "columns": _columns(flights, names),
             "joins": _joins(),
-            "timeline": _timeline(40),
+            "timeline": _timeline(40, heads=True),
+            "movie": _movie(flights, x),
+            "pairs": _pairs(names),
+            "plan": [
+                {
+                    "name": "batch size",
+                    "value": "256 rows",
+                    "reason": "a quarter of a small table, 256 at most",
+                    "source": "128",
+                    "why": "few updates have to see many rows each",
+                },
+                {"name": "dropout", "value": "0", "reason": "a short training needs none"},
+            ],
             "sphere": _sphere(flights, x),
             "mutual_information": _information(flights, names),
             "targets": [_late(flights, x, late, train, names), _delay(flights, x, train)],
@@ -174,7 +186,7 @@ def _joins() -> list[dict[str, Any]]:
     ]
 
 
-def _timeline(epochs: int) -> dict[str, Any]:
+def _timeline(epochs: int, heads: bool = False) -> dict[str, Any]:
     rng = np.random.default_rng(7)
     entries: list[dict[str, Any]] = []
     for k in range(epochs):
@@ -193,6 +205,13 @@ def _timeline(epochs: int) -> dict[str, Any]:
         }
         if k == 21:
             entry |= {"failures_detected": ["NO_LEARNING"], "corrective_actions": ["LR_BOOST_3X"]}
+        if 21 < k < 30:
+            entry |= {"corrective_actions": ["LR_BOOST_ACTIVE"]}
+        if heads:
+            seen = {"average_similarity": 0.3 * share, "status": "DIVERSE"}
+            detail = {"min": 0.2 * share, "max": 0.75 * share, "advice": "one pair is alike"}
+            entry |= {"head_diversity": seen | (detail if k % 10 == 9 else {})}
+            entry |= {"val_set_resampled": k == 25}
         entries.append(entry)
     return {"epochs": entries, "best_epoch": round(0.8 * epochs)}
 
@@ -210,6 +229,57 @@ def _sphere(flights: pd.DataFrame, x: np.ndarray) -> dict[str, Any]:
         "colour_name": "the airport of departure",
         "hover": hover.tolist(),
         "n_rows": len(flights),
+    }
+
+
+def _movie(flights: pd.DataFrame, x: np.ndarray) -> dict[str, Any]:
+    """Rows that walk from random places to where PCA puts them."""
+    rows = np.arange(0, len(x), len(x) // 300)[:300]
+    end = PCA(3, random_state=0).fit_transform(x)[rows]
+    end /= np.linalg.norm(end, axis=1, keepdims=True)
+    start = np.random.default_rng(3).normal(size=end.shape)
+    shares = np.linspace(0, 1, 21)[:, None, None]
+    frames = (1 - shares) * start + 3 * shares * end
+    frames /= np.linalg.norm(frames, axis=2, keepdims=True)
+    return {
+        "frames": frames.tolist(),
+        "epochs": list(range(0, 41, 2)),
+        "losses": [None, *np.linspace(3.2, 1.1, 20).tolist()],
+        "labels": flights["origin"].iloc[rows].tolist(),
+        "colour_name": "the airport of departure",
+        "n_rows": len(flights),
+    }
+
+
+def _pairs(names: list[str]) -> dict[str, Any]:
+    rng = np.random.default_rng(11)
+    entries: list[dict[str, Any]] = []
+    both = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    for k, (a, b) in enumerate(both):
+        mean, half = 0.02 - 0.0018 * k + 0.004 * rng.normal(), 0.004 + 0.008 * rng.random()
+        interval = [mean - half, mean + half]
+        lifts = [{"helps": c, "mean": mean / 2, "interval": interval} for c in (a, b)]
+        kept = k < 8
+        entries.append(
+            {
+                "columns": [a, b],
+                "lifts": lifts,
+                "total": mean,
+                "interval": interval,
+                "score": mean - half,
+                "paired": int(4 + 9 * rng.random()),
+                "unpaired": int(5 + 20 * rng.random()),
+                "decision": "PROTECT" if k < 2 else "KEEP" if kept else "PRUNE",
+                "kept": kept,
+                "reason": f"{a} gains most, {mean:+.4f} per period",
+            }
+        )
+    unknown = {"columns": ["late", "year"], "decision": "EXPLORE", "kept": False}
+    text = "Scores of 21 column pairs against their lifts in held-out periods: rho 0.31 (p = 0.2)."
+    return {
+        "entries": [*entries, {**unknown, "reason": "nothing is known of it"}],
+        "validation": {"rho": 0.31, "verdict": "warning", "text": text},
+        "note": "40 periods of 15 updates; 21 of 22 pairs were tried, 8 are kept.",
     }
 
 

@@ -29,7 +29,9 @@ FIGURES = [
     *TRAINING,
     *("Predicted against actual", "Residuals", "Interval coverage"),
     "Bits per pair of columns",
+    "Training movie",
     *TRAINING,
+    "Similarity of attention heads",
 ]
 MARKS = ".js-line, .points path, .heatmaplayer image"
 # Short, so that they survive the cutting of long labels.
@@ -41,7 +43,7 @@ ATTACKS = (
     "{{ 7*7 }}%{x}<!--\u2028<b>",
 )
 # Fields whose values are words of the report's own, not of a user.
-OWN_WORDS = {"verdict", "level"}
+OWN_WORDS = {"verdict", "level", "corrective_actions"}
 
 
 @dataclass
@@ -99,7 +101,7 @@ def test_no_button_sends_the_chart_anywhere(report: Opened) -> None:
     buttons = report.page.locator(".modebar-btn").evaluate_all(
         "all => all.map(b => b.dataset.title)"
     )
-    assert buttons == ["Download plot as a PNG", "Reset camera to default"]
+    assert buttons == 2 * ["Download plot as a PNG", "Reset camera to default"]
 
 
 def test_the_sphere_turns_when_dragged(report: Opened) -> None:
@@ -156,7 +158,7 @@ def test_a_narrow_window_needs_no_sideways_scrolling(report: Opened) -> None:
 def test_contents_lead_to_every_section(report: Opened) -> None:
     links = report.page.locator(".contents a").evaluate_all("all => all.map(a => a.hash.slice(1))")
     sections = report.page.locator("section").evaluate_all("all => all.map(s => s.id)")
-    assert links == sections and len(set(links)) == 12
+    assert links == sections and len(set(links)) == 14
 
 
 def test_nothing_went_wrong_and_nothing_was_fetched(report: Opened) -> None:

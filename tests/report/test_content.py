@@ -7,9 +7,9 @@ from featrix_core.report.content import (
     Regression,
     ReportContent,
     Sphere,
-    Timeline,
 )
 from featrix_core.report.from_schema import columns_from_schema
+from featrix_core.report.training_content import Timeline
 from featrix_core.tables.schema import ColumnSchema, ColumnType, DroppedColumn, TableSchema
 
 

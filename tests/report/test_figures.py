@@ -10,7 +10,6 @@ from featrix_core.report.content import (
     MutualInformation,
     Regression,
     Sphere,
-    Timeline,
 )
 from featrix_core.report.figures import (
     GREY,
@@ -19,7 +18,6 @@ from featrix_core.report.figures import (
     mutual_information_plot,
     spaced,
     sphere_plot,
-    timeline_plots,
 )
 from featrix_core.report.target_figures import (
     MAX_BARS,
@@ -31,24 +29,6 @@ from featrix_core.report.target_figures import (
 
 def traces(figure: go.Figure) -> list[go.Figure]:
     return list(figure.data)
-
-
-def test_a_panel_without_values_is_left_out() -> None:
-    entries = [{"epoch": k, "train_loss": 2.0 / k, "learning_rate": 0.1} for k in (1, 2, 3)]
-    plots = timeline_plots(Timeline.from_entries(entries, best_epoch=2))
-    assert [plot.title for plot in plots] == ["Loss", "Learning rate"]
-    assert "epoch 2" in plots[0].caption
-    assert plots[1].figure.layout.yaxis.type == "log"
-
-
-def test_interventions_are_marked_where_they_happened() -> None:
-    entries: list[dict[str, object]] = [
-        {"epoch": k, "train_loss": 2.0, "validation_loss": 3.0} for k in range(1, 6)
-    ]
-    entries[3] |= {"corrective_actions": ["LR_BOOST_3X"], "failures_detected": ["NO_LEARNING"]}
-    marks = traces(timeline_plots(Timeline.from_entries(entries))[0].figure)[-1]
-    assert (list(marks.x), list(marks.y)) == ([4], [3.0])
-    assert marks.hovertext == ("NO_LEARNING, LR_BOOST_3X",)
 
 
 def test_sphere_has_a_trace_per_class_and_gathers_rare_ones() -> None:

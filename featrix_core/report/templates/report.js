@@ -44,7 +44,64 @@
       modeBarButtons: [["toImage", "resetCameraDefault3d"]],
     };
     plots.push([holder, figure, config]);
-    return Plotly.newPlot(holder, tinted(figure.data, figure.layout), themed(figure.layout), config);
+    const drawn = Plotly.newPlot(holder, tinted(figure.data, figure.layout), themed(figure.layout), config);
+    return figure.layout.meta?.points ? drawn.then(() => player(holder, figure.layout.meta)) : drawn;
+  };
+
+  // The movie: points on their way from one frame to the next, under a button and a slider.
+  const player = (holder, movie) => {
+    const bytes = Uint8Array.from(atob(movie.points), (c) => c.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const frames = movie.epochs.length, rows = movie.counts.reduce((a, b) => a + b, 0);
+    const at = (frame, row, axis) => view.getInt16(2 * (3 * (frame * rows + row) + axis), true) / movie.scale;
+    const traces = movie.counts.map((_, k) => movie.first + k);
+    const starts = movie.counts.map((_, k) => movie.counts.slice(0, k).reduce((a, b) => a + b, 0));
+    const bar = holder.parentNode.querySelector(".player");
+    const [button, slider, said] = [bar.querySelector("button"), bar.querySelector("input"), bar.querySelector("output")];
+    slider.max = frames - 1;
+    const show = (position) => {
+      const frame = Math.min(Math.floor(position), frames - 1), next = Math.min(frame + 1, frames - 1);
+      const share = position - frame;
+      const update = { x: [], y: [], z: [] };
+      movie.counts.forEach((count, k) => {
+        const moved = [0, 1, 2].map(() => new Float32Array(count));
+        for (let i = 0; i < count; i++) {
+          const point = [0, 1, 2].map((a) => (1 - share) * at(frame, starts[k] + i, a) + share * at(next, starts[k] + i, a));
+          const size = Math.hypot(...point) || 1;
+          point.forEach((value, a) => { moved[a][i] = value / size; });
+        }
+        [update.x, update.y, update.z].forEach((list, a) => list.push(moved[a]));
+      });
+      const nearest = Math.round(position), loss = movie.losses[nearest];
+      slider.value = nearest;
+      const epoch = movie.epochs[nearest];
+      said.textContent = (epoch ? "epoch " + epoch : "before training") + (loss == null ? "" : " · loss " + loss.toFixed(3));
+      slider.setAttribute("aria-valuetext", said.textContent);
+      return Plotly.restyle(holder, update, traces);
+    };
+    let playing = false, position = frames - 1;
+    const stop = () => {
+      playing = false;
+      button.textContent = "Play";
+    };
+    const play = async () => {
+      if (position >= frames - 1) position = 0;
+      playing = true;
+      button.textContent = "Pause";
+      const speed = frames / Math.min(12, Math.max(4, 0.2 * frames));
+      let before = performance.now();
+      while (playing) {
+        await show(position);
+        if (position >= frames - 1) { stop(); break; }
+        const now = await new Promise(requestAnimationFrame);
+        position = Math.min(frames - 1, position + speed * Math.min(0.25, (now - before) / 1000));
+        before = now;
+      }
+    };
+    button.addEventListener("click", () => (playing ? stop() : play()));
+    slider.addEventListener("input", () => { stop(); position = Number(slider.value); show(position); });
+    bar.hidden = false;
+    return show(position);
   };
   dark.addEventListener("change", () => {
     for (const [holder, figure, config] of plots) {
@@ -66,6 +123,38 @@
     requestAnimationFrame(next);
   };
   requestAnimationFrame(next);
+
+  // Tables that can be sorted by their heads and filtered by a word; cells may carry a number to sort by.
+  for (const table of document.querySelectorAll("table[data-sortable]")) {
+    const body = table.tBodies[0], rows = [...body.rows], heads = [...table.tHead.rows[0].cells];
+    const key = (row, k) => {
+      const cell = row.cells[k], value = cell.dataset.value;
+      return value === undefined ? cell.textContent.trim().toLowerCase() : value === "" ? null : Number(value);
+    };
+    heads.forEach((head, k) => head.querySelector("button")?.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") === "descending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const sign = up ? 1 : -1;
+      const sorted = rows.map((row, i) => [key(row, k), i, row]).sort(([a, i], [b, j]) => {
+        if (a === null || b === null) return (a === null) - (b === null) || i - j;
+        return (a < b ? -sign : a > b ? sign : i - j);
+      });
+      body.append(...sorted.map(([, , row]) => row));
+    }));
+    const filter = document.querySelector(`[data-filters="${table.id}"]`);
+    filter?.querySelector("input").addEventListener("input", (event) => {
+      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let count = 0;
+      for (const row of rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+        count += !row.hidden;
+      }
+      filter.querySelector("output").textContent = `${count} of ${rows.length}`;
+    });
+    if (filter) filter.hidden = false;
+  }
 
   const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
   const seen = new IntersectionObserver((entries) => {
