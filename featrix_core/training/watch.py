@@ -219,7 +219,9 @@ class Watch:
         losses = [e["validation_loss"] for e in run]
         # Small tables are noisy; as long as the validation gets better the rate is not too high.
         better = len(losses) > WINDOW and min(losses[-WINDOW:]) < min(losses[:-WINDOW])
-        if trigger not in found or better or state.epoch - state.cut_at < WINDOW:
+        # Thrown far off, a loss may come down in a straight line for long and never arrive.
+        off = state.cuts > 0 and _thrown_off(run)
+        if not (trigger in found or off) or better or state.epoch - state.cut_at < WINDOW:
             return []
         if state.rate_boost > 1.0:
             state.stage, state.cut_at = LAST_STAGE, state.epoch
@@ -263,7 +265,9 @@ class Watch:
         flat = failures.NO_LEARNING in found
         if 0 < state.stage < LAST_STAGE:
             return self._climb(run, flat)
-        if flat and state.stage == 0 and not (self.warm or learned(run) or warming(run)):
+        # What was unstable once needs no higher rate.
+        startable = state.stage == 0 and state.cuts == 0 and not self.warm
+        if flat and startable and not (learned(run) or warming(run)):
             return self._step()
         slow = flat or failures.VERY_SLOW_LEARNING in found
         # After the ladder's end nothing more is waited for.
@@ -328,6 +332,15 @@ class Watch:
 def _lasting(run: list[dict[str, Any]], epochs: int, failure: str) -> bool:
     """Whether a failure was found in each of the last epochs."""
     return len(run) >= epochs and all(failure in e["failures_detected"] for e in run[-epochs:])
+
+
+def _thrown_off(run: list[dict[str, Any]]) -> bool:
+    """Whether both losses stand at more than twice what they began with."""
+    first, last = run[0], run[-1]
+    return bool(
+        failures.training_loss(last) > 2.0 * failures.training_loss(first) > 0.0
+        and last["validation_loss"] > 2.0 * first["validation_loss"] > 0.0
+    )
 
 
 def _stuck(run: list[dict[str, Any]], step: int, flat: bool) -> bool:

@@ -220,6 +220,19 @@ def test_a_run_that_never_calms_down_is_given_up() -> None:
     assert given_up.details["suggestions"]["learning_rate"] == pytest.approx(0.01 / 320)
 
 
+def test_a_run_that_is_thrown_off_is_cut_further() -> None:
+    """After the swing the loss falls steadily, at thirty times what it began with."""
+    run = Simulation().epochs([3.0, 100.0] * 3).epochs([90.0 - k for k in range(40)])
+    kinds = run.kinds()
+    assert kinds[:6] == [(n, "LR_CUT") for n in (6, 11, 16, 21, 26)] + [(31, "RAISE")]
+
+
+def test_a_run_that_was_unstable_is_not_boosted() -> None:
+    run = Simulation().epochs([3.0, 3.9] * 3).epochs([3.0] * 30)
+    assert run.watch.rate_factor == 0.5
+    assert "LR_BOOST" not in {kind for _, kind in run.kinds()}
+
+
 def test_a_boost_that_makes_the_loss_swing_is_taken_back() -> None:
     run = Simulation().epochs([4.0] * 16 + [4.0, 7.0] * 3)
     assert run.watch.rate_factor == 1.0
