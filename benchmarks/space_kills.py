@@ -3,8 +3,9 @@
     python -m benchmarks.space_kills
 
 Every run trains on German credit in a process of its own that is killed by SIGKILL several times, at moments
-drawn at random, and resumed each time. In the end the saved bundle (weights, codecs, timeline, movie, figures)
-is compared with that of the unbroken run, byte by byte. Ends with status 1 where one differs.
+drawn at random (an epoch, and a time after it), and resumed each time. In the end the saved bundle (weights,
+codecs, timeline, movie, figures) is compared with that of the unbroken run, byte by byte. Ends with status 1
+where one differs.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ from featrix_core.training.checkpoint import FOLDER
 HERE = Path(__file__).parent
 DATA = HERE.parent / "examples" / "data" / "german_credit.csv"
 TARGET = "class"
-SOONEST, LATEST = 0.05, 0.6
-"""A kill comes after such a share of the unbroken run's time, counted from the last start."""
 
 
 def _train(options: argparse.Namespace, folder: Path, resume: bool) -> None:
@@ -64,19 +63,14 @@ def _start(options: argparse.Namespace, folder: Path, resume: bool) -> int:
         os._exit(status)
 
 
-def _wait(child: int, seconds: float | None = None) -> int | None:
-    """Exit status of the process, or None if it has not ended after so many seconds."""
-    end = None if seconds is None else time.monotonic() + seconds
-    while end is None or time.monotonic() < end:
-        done, status = os.waitpid(child, 0 if end is None else os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    return None
+def _ended(child: int, *, wait: bool = False) -> int | None:
+    """Exit status of the process, or None while it runs."""
+    done, status = os.waitpid(child, 0 if wait else os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
 
 
 def _standing(folder: Path) -> dict[str, Any]:
-    """The last checkpoint's epoch, and whether the kill came while one was written."""
+    """The last checkpoint's epoch, and whether another one is being written."""
     place = folder / "work" / FOLDER
     names = sorted(p.name for p in place.iterdir()) if place.is_dir() else []
     epochs = [int(name.removeprefix("epoch-")) for name in names if name.startswith("epoch-")]
@@ -86,22 +80,43 @@ def _standing(folder: Path) -> dict[str, Any]:
     }
 
 
+def _until(child: int, folder: Path, epoch: int, more: float) -> int | None:
+    """Wait for the checkpoint of an epoch and for so many seconds more; the status, if it ended before."""
+    end = None
+    while end is None or time.monotonic() < end:
+        status = _ended(child)
+        if status is not None:
+            return status
+        if end is None and _standing(folder)["checkpoint"] >= epoch:
+            end = time.monotonic() + more
+        time.sleep(0.002)
+    return None
+
+
 def _killed_run(
-    options: argparse.Namespace, folder: Path, seconds: float, kills: int, draw: random.Random
+    options: argparse.Namespace,
+    folder: Path,
+    epochs: int,
+    seconds: float,
+    kills: int,
+    draw: random.Random,
 ) -> list[dict[str, Any]]:
-    """Train to the end, killed so many times if there is time for it."""
+    """Train to the end, killed so many times; `epochs` and `seconds` are those of the unbroken run."""
     done: list[dict[str, Any]] = []
-    while True:
+    while len(done) < kills:
         child = _start(options, folder, resume=bool(done))
-        after = draw.uniform(SOONEST, LATEST) * seconds if len(done) < kills else None
-        status = _wait(child, after)
+        target = _standing(folder)["checkpoint"] + draw.randint(0, epochs // (kills + 1))
+        status = _until(child, folder, target, draw.uniform(0.0, 2.0 * seconds / epochs))
         if status == 0:
             return done
         if status is not None:
             raise SystemExit(f"A training failed with status {status}")
         os.kill(child, signal.SIGKILL)
-        _wait(child)
-        done.append({"seconds": round(after or 0.0, 3), **_standing(folder)})
+        _ended(child, wait=True)
+        done.append(_standing(folder))
+    if _ended(_start(options, folder, resume=bool(done)), wait=True) != 0:
+        raise SystemExit("A resumed training failed")
+    return done
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -118,31 +133,31 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     draw, per_run = random.Random(options.seed), -(-options.kills // options.runs)
     console, runs, left = Console(), list[dict[str, Any]](), options.kills
-    table = Table("run", "kill", "after", "checkpoint", "while writing", "identical")
+    table = Table("run", "kill", "last checkpoint", "while writing", "identical")
     with tempfile.TemporaryDirectory() as name:
         whole, started = Path(name) / "whole", time.monotonic()
-        if _wait(_start(options, whole, resume=False)) != 0:
+        if _ended(_start(options, whole, resume=False), wait=True) != 0:
             raise SystemExit("The unbroken training failed")
         seconds = time.monotonic() - started
         expected = bundle_digest(whole / "space")
+        epochs = len(read_json(whole / "space" / "training_timeline.json")["timeline"])
         while left > 0:
             folder = Path(name) / str(len(runs))
-            kills = _killed_run(options, folder, seconds, min(per_run, left), draw)
+            kills = _killed_run(options, folder, epochs, seconds, min(per_run, left), draw)
             left -= len(kills)
             same = bundle_digest(folder / "space") == expected
             runs.append({"kills": kills, "identical": same})
             for number, kill in enumerate(kills, start=1):
-                figures = (f"{kill['seconds']:.1f} s", f"epoch {kill['checkpoint']}")
                 writing = "yes" if kill["while_writing"] else ""
                 last = ("yes" if same else "NO") if number == len(kills) else ""
-                table.add_row(str(len(runs)), str(number), *figures, writing, last)
+                after = f"epoch {kill['checkpoint']}"
+                table.add_row(str(len(runs)), str(number), after, writing, last)
             shutil.rmtree(folder)
-        timeline = read_json(whole / "space" / "training_timeline.json")
     console.print(table)
     counted = sum(len(run["kills"]) for run in runs)
     identical = all(run["identical"] for run in runs)
     console.print(
-        f"{counted} kills in {len(runs)} runs of {len(timeline['timeline'])} epochs "
+        f"{counted} kills in {len(runs)} runs of {epochs} epochs "
         f"({seconds:.1f} s unbroken): {'all identical' if identical else 'NOT identical'}"
     )
     write_json(
@@ -150,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
         {
             "machine": machine(),
             "rows": options.rows,
-            "epochs": len(timeline["timeline"]),
+            "epochs": epochs,
             "unbroken_seconds": round(seconds, 2),
             "bundle": expected,
             "runs": runs,

@@ -45,7 +45,7 @@ from featrix_core.training.protocols import (
     Tempered,
 )
 from featrix_core.training.recovery import NotANumber, need_less_memory, no_number, retry_slower
-from featrix_core.training.state import RunState
+from featrix_core.training.state import RunState, load_weights
 from featrix_core.training.timeline import Timeline
 
 __all__ = ["EpochDone", "LoopResult", "Objective", "Progress", "Run", "deterministic", "run_loop"]
@@ -121,7 +121,7 @@ class Run:
                 standing.epoch += 1
                 self._judge(self._epoch())
         if self.state.best_state is not None:
-            self.module.load_state_dict(self.state.best_state)
+            load_weights(self.module, self.state.best_state)
         self.module.eval()
         if timeline.path is not None:
             timeline.write(timeline.path)
@@ -197,10 +197,10 @@ class Run:
     def _measured(self, weights: dict[str, Tensor]) -> float:
         """Validation loss of earlier weights; the module keeps its present ones."""
         kept = self.state.weights()
-        self.module.load_state_dict(weights)
+        load_weights(self.module, weights)
         self.module.eval()
         loss, _ = self.objective.validate()
-        self.module.load_state_dict(kept)
+        load_weights(self.module, kept)
         if not math.isfinite(loss):
             raise no_number(self.state, "validation")
         return loss
