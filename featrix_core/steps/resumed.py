@@ -68,7 +68,7 @@ def work_folder(out: Path, arguments: Mapping[str, Any], *, resume: bool) -> Ite
     """A folder below `out` that is gone when all went well, or when an error says that it is of no use.
 
     What is killed or interrupted leaves it behind; the same arguments with `resume` find it again, without
-    `resume` it is removed. Folders that had to be made for it go when it fails.
+    `resume` a new run removes it. Folders that had to be made for it go when it fails.
 
     Raises:
         FeatrixUserError: the run that left it had other arguments, or is still at work.
@@ -83,12 +83,15 @@ def work_folder(out: Path, arguments: Mapping[str, Any], *, resume: bool) -> Ite
                 _refuse(out, other / _ARGUMENTS, arguments)
             if not resume:
                 shutil.rmtree(other)
+    found = work.is_dir()
     work.mkdir(parents=True, exist_ok=True)
     with _locked(work, out):
         write_json(work / _ARGUMENTS, dict(arguments))
         try:
             yield WorkFolder(work)
         except FeatrixError:
+            if found:  # what an earlier run has done is not lost by a mistake of this one
+                raise
             shutil.rmtree(work)
             for folder in made:
                 if not any(folder.iterdir()):

@@ -102,6 +102,9 @@ class Run:
         self.module = objective.module
         self.state = RunState(objective, plan, len(timeline.entries))
         self.standing = self.state.standing
+        if plan.dropout is not None:
+            last = plan.dropout * dropout_factor(1.0)
+            timeline.metadata |= {"initial_dropout": plan.dropout, "final_dropout": last}
 
     # -- the whole --------------------------------------------------------------------------------
 

@@ -23,8 +23,9 @@ class Timeline:
             "initial_lr": plan.learning_rate,
             "total_epochs": plan.epochs,
             "batch_size": plan.batch_size,
-            "scheduler_type": "WarmupCosine",
+            "scheduler_type": "OneCycleLR",
             "weight_decay": plan.weight_decay,
+            "dropout_scheduler_enabled": plan.dropout is not None,
             **metadata,
         }
         self.entries: list[dict[str, Any]] = []
