@@ -34,6 +34,7 @@ MaxSeconds = Annotated[
     float | None,
     typer.Option(
         "--max-seconds",
+        min=1.0,
         help="Seconds for the training of the space: its schedule is compressed where it would take longer. "
         "How far depends on this machine; the plan that was used is stored with the space.",
     ),
@@ -59,6 +60,7 @@ def fit(
     features: Annotated[
         str, typer.Option("--features", help="JSON file with engineered columns to try.")
     ] = "",
+    max_seconds: MaxSeconds = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -87,6 +89,7 @@ def fit(
             config=settings,
             features=features,
             seed=seed,
+            max_seconds=max_seconds,
             resume=resume,
             on_step=progress.start,
             on_bytes=progress.reading,

@@ -37,6 +37,7 @@ def train(
     features: str = "",
     features_version: str = "",
     seed: int = 42,
+    max_seconds: float = 0.0,
     name: str = "featrix",
     tracking: str = "",
     accelerator: str = "nvidia.com/gpu",
@@ -54,7 +55,7 @@ def train(
     joined = settle(join_validate(spec=join_spec, join_version=join_version), "join_validate")
     dataset = read.outputs["dataset"]
 
-    base = settle(train_space(dataset=dataset, seed=seed), "train_space")
+    base = settle(train_space(dataset=dataset, seed=seed, max_seconds=max_seconds), "train_space")
     on_accelerator(base, *gpu).after(joined)
     extension = settle(
         extend_space(

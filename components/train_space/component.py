@@ -9,6 +9,7 @@ from components.images import image
 def train_space(
     dataset: dsl.Input[dsl.Dataset],
     seed: int,
+    max_seconds: float,
     space: dsl.Output[dsl.Model],
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
@@ -20,5 +21,5 @@ def train_space(
     from featrix_core import steps
 
     folder = Path(space.path)
-    steps.train_space(Path(dataset.path), folder, seed=seed)
+    steps.train_space(Path(dataset.path), folder, seed=seed, max_seconds=max_seconds or None)
     show("train_space", folder, page=page, metrics=metrics)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from featrix_core import steps
 from featrix_core.files import read_json, sha256_of, write_json
 from featrix_core.steps.config import StepConfig
+from featrix_core.steps.limits import check_limit
 from featrix_core.steps.outputs import check_output_folder
 from featrix_core.steps.resumed import WorkFolder, work_folder
 from featrix_core.tables.schema import Notice
@@ -32,6 +33,7 @@ def fit(
     config: StepConfig | None = None,
     features: str = "",
     seed: int = 42,
+    max_seconds: float | None = None,
     resume: bool = False,
     on_step: Callable[[str], OnProgress | None] | None = None,
     on_bytes: OnBytes | None = None,
@@ -42,6 +44,7 @@ def fit(
     `.work-…` under `out`, which stays behind when the process is killed or interrupted.
 
     Args:
+        max_seconds: of the space's training, whose schedule is compressed to fit.
         resume: take over the steps that such a run of the same arguments has finished, and go on in the
             middle of the space's training (TRAIN-6); the result is that of an unbroken run.
         on_step: called with a step's name when it starts; hands back who is told of its progress.
@@ -53,6 +56,7 @@ def fit(
     """
     out = Path(out).absolute()
     check_output_folder(out)
+    check_limit(max_seconds)
     if features:
         from featrix_core.features.engineer import FeatureEngineer
 
@@ -65,6 +69,7 @@ def fit(
         "config": None if config is None else config.model_dump(mode="json"),
         "features": sha256_of(Path(features)) if features else "",
         "seed": seed,
+        "max_seconds": max_seconds,
         "version": VERSION,
     }
     with work_folder(out, arguments, resume=resume) as work:
@@ -116,9 +121,15 @@ def _fit(
     first = run(
         "train space",
         base,
-        {"dataset": read},
+        {"dataset": read, "max_seconds": arguments["max_seconds"]},
         lambda p: steps.train_space(
-            dataset, base, seed=seed, resume=True, on_progress=p, on_notice=noticed
+            dataset,
+            base,
+            seed=seed,
+            max_seconds=arguments["max_seconds"],
+            resume=True,
+            on_progress=p,
+            on_notice=noticed,
         ),
     )
     extended = run(

@@ -17,11 +17,11 @@ from rich.text import Text
 from featrix_core.child_space import EPOCHS_SHARE, MOST_CELLS
 from featrix_core.dry_run import SpaceCost
 from featrix_core.embedding_space import EmbeddingSpace
-from featrix_core.errors import FeatrixUserError
 from featrix_core.files import write_json
 from featrix_core.planning import Limit, PlanValue, TableFacts, class_weight_value, plan_document
 from featrix_core.space.plan import plan_shape
 from featrix_core.steps.config import StepConfig
+from featrix_core.steps.limits import check_limit
 from featrix_core.steps.outputs import check_output_file
 from featrix_core.tables.build import build_schema
 from featrix_core.tables.control import usable_rows
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 20_000
 """Of a longer table a uniform sample of this many rows is looked at."""
-LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,20 +65,6 @@ class Planned:
                 "processor": platform.processor() or platform.machine(),
             },
         }
-
-
-def check_limit(max_seconds: float | None) -> None:
-    """Refuse a time limit in which nothing can be trained.
-
-    Raises:
-        FeatrixUserError: less than a second.
-    """
-    if max_seconds is not None and not max_seconds >= LEAST_SECONDS:
-        raise FeatrixUserError(
-            "The time limit is too short for any training",
-            value=max_seconds,
-            remedy="Give --max-seconds of 1 or more, or leave it out",
-        )
 
 
 def plan_file(

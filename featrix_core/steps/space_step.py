@@ -11,6 +11,7 @@ from featrix_core.bundle import seal_beside
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.steps.data_step import load_dataset
 from featrix_core.steps.figures import write_figures
+from featrix_core.steps.limits import check_limit
 
 
 def space_figures(space: EmbeddingSpace) -> dict[str, float]:
@@ -30,6 +31,7 @@ def train_space(
     *,
     seed: int = 42,
     name: str = "space",
+    max_seconds: float | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], None] | None = None,
@@ -40,9 +42,11 @@ def train_space(
     which is gone when that is written.
 
     Args:
+        max_seconds: the schedule is compressed to fit into this time (`EmbeddingSpace.train`).
         resume: go on from the last valid checkpoint there, if there is one.
         on_notice: told what the training was resumed from.
     """
+    check_limit(max_seconds)
     data, out = load_dataset(Path(dataset)), Path(out)
     work = out.with_name(f"{out.name}.training")
     space = EmbeddingSpace(
@@ -53,7 +57,7 @@ def train_space(
         output_dir=work,
         on_progress=on_progress,
     )
-    space.train(resume=resume and work.is_dir(), on_progress=on_progress)
+    space.train(resume=resume and work.is_dir(), max_seconds=max_seconds, on_progress=on_progress)
     if on_notice is not None:
         for notice in space.training_notices:
             on_notice(notice)
