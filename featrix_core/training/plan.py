@@ -58,7 +58,7 @@ def plan_space(
     size = batch_size or max(16, min(256, 2 ** round(math.log2(max(n_rows / 4, 1)))))
     size = max(2, min(size, n_rows))
     updates = min(MOST_UPDATES, max(LEAST_UPDATES, n_rows // ROWS_PER_UPDATE))
-    steps = max(1, min(n_rows // size, math.ceil(updates / LEAST_EPOCHS)))
+    steps = max(1, min(n_rows // size, updates // LEAST_EPOCHS))
     return TrainingPlan(
         epochs=epochs or max(1, math.ceil(updates / steps)),
         batch_size=size,

@@ -25,8 +25,17 @@ def test_batch_is_a_quarter_of_a_small_table(rows: int, batch: int) -> None:
 
 
 def test_what_the_user_sets_is_kept() -> None:
-    plan = plan_space(1000, epochs=3, batch_size=50, seed=7)
-    assert (plan.epochs, plan.batch_size, plan.steps_per_epoch, plan.seed) == (3, 50, 20, 7)
+    plan = plan_space(1000, epochs=3, batch_size=200, seed=7)
+    assert (plan.epochs, plan.batch_size, plan.steps_per_epoch, plan.seed) == (3, 200, 5, 7)
+
+
+@given(st.integers(2, 2_000_000), st.integers(1, 500))
+def test_long_tables_have_as_many_epochs_as_others_and_epochs_do_not_change_their_length(
+    rows: int, epochs: int
+) -> None:
+    plan = plan_space(rows)
+    assert plan.epochs >= 30
+    assert plan_space(rows, epochs=epochs).steps_per_epoch == plan.steps_per_epoch
 
 
 def test_small_tables_are_bagged_and_large_ones_are_fine_tuned() -> None:
