@@ -48,7 +48,7 @@ def movie_plot(movie: Movie) -> Plot:
         f"to the epoch that was kept, {movie.epochs[-1]}; all along the axes of the finished space."
         f"{colour} Drag to rotate."
     )
-    return Plot(figure, "Training movie", caption, "movie", 560)
+    return Plot(figure, "Rows, epoch by epoch", caption, "movie", 560)
 
 
 def write_movie(movie: Movie, title: str, path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from featrix_core.files import atomic_file
 from featrix_core.report.figures import ALARM, GREY, PALETTE
 from featrix_core.report.training_content import Timeline
-from featrix_core.report.training_view import AMBER, PANELS, logarithmic, recorded
+from featrix_core.report.training_view import AMBER, PANELS, on_log_axis, recorded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,13 +49,15 @@ def _panel(axes: Axes, timeline: Timeline, name: str, series: dict[str, str], sc
     x = [entry.epoch for entry in timeline.epochs]
     axes.set_xlim(min(x), max(max(x), min(x) + 1))
     values = [recorded(timeline.epochs, key) for key in series.values()]
+    if scale == "log":
+        values = [on_log_axis(column) for column in values]
     if not any(np.isfinite(column).any() for column in values):
         axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_yticks([])
         return
     for colour, label, column in zip(PALETTE, series, values, strict=False):
         axes.plot(x, column, color=colour, label=label, marker="" if len(x) > 1 else "o")
-    if scale == "log" and logarithmic(values):
+    if scale == "log":
         axes.set_yscale("log")
     elif scale == "zero":
         top = max(1e-9, *(float(np.nanmax(column)) for column in values)) * 1.08
@@ -72,7 +74,7 @@ def _panel(axes: Axes, timeline: Timeline, name: str, series: dict[str, str], sc
 
 def _mark_boosts(axes: Axes, timeline: Timeline) -> None:
     """Boosted stretches in red, a circle where one starts and a square where it ends."""
-    for k, (first, last) in enumerate(timeline.boosts):
+    for k, (first, last) in enumerate(timeline.boosted()):
         part = [entry for entry in timeline.epochs if first <= entry.epoch <= last]
         if not part:
             continue
@@ -93,7 +95,8 @@ def _mark_events(axes: Axes, timeline: Timeline) -> None:
         (False, "v", AMBER, "failure seen"),
         (True, "D", ALARM, "intervention"),
     ):
-        at = [e.first for e in timeline.episodes() if bool(e.actions) is acted]
+        episodes = [e for e in timeline.episodes() if e.acted is acted and (acted or e.failures)]
+        at = [e.first for e in episodes]
         at = [epoch for epoch in at if heights[epoch] is not None]
         if at:
             y = [heights[epoch] for epoch in at]

@@ -19,7 +19,7 @@ Point = tuple[float, float, float]
 
 MAX_MOVIE_FRAMES = 60
 MAX_MOVIE_ROWS = 500
-BOOST = "LR_BOOST"
+BOOST, IN_FORCE = "LR_BOOST", "_ACTIVE"
 
 
 class Gradients(Frozen):
@@ -71,11 +71,16 @@ class Episode(Frozen):
     failures: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
 
+    @property
+    def acted(self) -> bool:
+        """Whether something was done here, rather than still in force."""
+        return any(not action.endswith(IN_FORCE) for action in self.actions)
+
 
 class Timeline(Frozen):
     """The course of one training; `best_epoch` is the one whose weights were kept.
 
-    `boosts`: first and last epoch of every stretch under a raised learning rate.
+    `boosts`: announced stretches under a raised learning rate, for entries that do not say so themselves.
     """
 
     epochs: tuple[Epoch, ...]
@@ -94,8 +99,12 @@ class Timeline(Frozen):
     ) -> Timeline:
         """Read the `timeline` list of a training_timeline.json, and its `corrective_actions`."""
         epochs = tuple(Epoch.model_validate(dict(entry)) for entry in entries)
-        boosts = tuple(_boosts(epochs)) or tuple(_announced(actions, epochs))
+        boosts = tuple(_announced(actions, epochs))
         return cls(epochs=epochs, best_epoch=best_epoch, boosts=boosts, note=note)
+
+    def boosted(self) -> tuple[Interval, ...]:
+        """First and last epoch of every stretch under a raised learning rate."""
+        return tuple(_boosts(self.epochs)) or self.boosts
 
     def episodes(self) -> tuple[Episode, ...]:
         """Failures and interventions in order, epochs in a row as one."""

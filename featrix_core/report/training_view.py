@@ -42,10 +42,9 @@ def recorded(epochs: Sequence[Epoch], key: str) -> npt.NDArray[np.float32]:
     return compact([getattr(holder, key) for holder in holders])
 
 
-def logarithmic(values: Sequence[npt.NDArray[np.float32]]) -> bool:
-    """Whether a logarithmic axis can show all values: those of the last steps may be zero."""
-    finite = np.concatenate([column[np.isfinite(column)] for column in values])
-    return bool(len(finite)) and bool((finite > 0).all())
+def on_log_axis(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Values as a logarithmic axis can show them: the zeros of a first or last step become gaps."""
+    return np.where(values > 0, values, np.float32(np.nan))
 
 
 def timeline_plots(timeline: Timeline) -> list[Plot]:
@@ -55,6 +54,8 @@ def timeline_plots(timeline: Timeline) -> list[Plot]:
     plots = []
     for title, series, scale, caption in PANELS:
         values = {name: recorded(epochs, key) for name, key in series.items()}
+        if scale == "log":
+            values = {name: on_log_axis(column) for name, column in values.items()}
         if not any(np.isfinite(column).any() for column in values.values()):
             continue
         figure = _panel([entry.epoch for entry in epochs], values, scale)
@@ -80,7 +81,7 @@ def _panel(x: Sequence[float], values: dict[str, npt.NDArray[np.float32]], scale
             hovertemplate="%{y:.4g}",
         )
     figure.update_yaxes(nticks=5)
-    if scale == "log" and logarithmic(list(values.values())):
+    if scale == "log":
         figure.update_yaxes(type="log", exponentformat="power", nticks=4)
     elif scale:
         figure.update_yaxes(rangemode="tozero")
@@ -89,9 +90,9 @@ def _panel(x: Sequence[float], values: dict[str, npt.NDArray[np.float32]], scale
 
 def _mark_boosts(figure: go.Figure, timeline: Timeline) -> str:
     """Boosted stretches in red, a circle where one starts and a square where it ends."""
-    if not timeline.boosts:
+    if not timeline.boosted():
         return ""
-    for first, last in timeline.boosts:
+    for first, last in timeline.boosted():
         part = [entry for entry in timeline.epochs if first <= entry.epoch <= last]
         ends = ["circle", *[None] * (len(part) - 2), "square"] if len(part) > 1 else ["circle"]
         figure.add_scatter(
@@ -123,7 +124,7 @@ def _mark_events(figure: go.Figure, timeline: Timeline) -> str:
         (False, "triangle-down", AMBER, " Triangles: a failure is first seen."),
         (True, "diamond", ALARM, " Diamonds: interventions."),
     ):
-        shown = [episode for episode in episodes if bool(episode.actions) is acted]
+        shown = [e for e in episodes if e.acted is acted and (acted or e.failures)]
         if not shown:
             continue
         texts = [", ".join((*e.failures, *e.actions)) for e in shown]

@@ -133,6 +133,9 @@ def _write_movie(folder: Path, out: Path) -> None:
 
 
 def _name(path: Path) -> str:
-    """What is drawn, by its folder: `credit/space`."""
-    folder = path.absolute().parent if path.suffix else path.absolute()
+    """What is drawn: a file's own name, or its folder as in `credit/space`."""
+    path = path.absolute()
+    if path.suffix and path.name != TIMELINE:
+        return path.stem
+    folder = path.parent if path.suffix else path
     return f"{folder.parent.name}/{folder.name}" if folder.name == "space" else folder.name

@@ -29,7 +29,7 @@ FIGURES = [
     *TRAINING,
     *("Predicted against actual", "Residuals", "Interval coverage"),
     "Bits per pair of columns",
-    "Training movie",
+    "Rows, epoch by epoch",
     *TRAINING,
     "Similarity of attention heads",
 ]

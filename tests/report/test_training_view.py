@@ -38,10 +38,11 @@ def test_a_panel_without_values_is_left_out() -> None:
     assert plots[1].figure.layout.yaxis.type == "log"
 
 
-def test_a_rate_of_zero_is_drawn_on_a_linear_axis() -> None:
+def test_a_rate_of_zero_is_a_gap_on_the_logarithmic_axis() -> None:
     some = [{"epoch": k, "learning_rate": 0.1 * (3 - k)} for k in (1, 2, 3)]
     (plot,) = timeline_plots(Timeline.from_entries(some))
-    assert plot.figure.layout.yaxis.type != "log"
+    assert plot.figure.layout.yaxis.type == "log"
+    assert np.isnan(traces(plot.figure)[0].y).tolist() == [False, False, True]
 
 
 def test_failures_and_interventions_are_marked_once_where_they_begin() -> None:
@@ -67,7 +68,7 @@ def test_a_boost_is_red_from_circle_to_square(labelled: bool) -> None:
         for k in range(4, 9):
             some[k] |= {"corrective_actions": ["LR_BOOST_ACTIVE"]}
     timeline = Timeline.from_entries(some, actions)
-    assert timeline.boosts == ((4.0, 9.0),)
+    assert timeline.boosted() == ((4.0, 9.0),)
     plot = next(p for p in timeline_plots(timeline) if p.title == "Learning rate")
     boost = traces(plot.figure)[-1]
     assert list(boost.x) == [4, 5, 6, 7, 8, 9]
@@ -78,8 +79,8 @@ def test_a_boost_is_red_from_circle_to_square(labelled: bool) -> None:
 
 def test_a_boost_at_the_end_ends_with_the_training() -> None:
     actions = [{"epoch": 4, "action_type": "LR_BOOST", "details": {"boost_epochs": 20}}]
-    assert Timeline.from_entries(entries(6), actions).boosts == ((4.0, 6.0),)
-    assert Timeline.from_entries(entries(6), [{**actions[0], "action_type": "X"}]).boosts == ()
+    assert Timeline.from_entries(entries(6), actions).boosted() == ((4.0, 6.0),)
+    assert Timeline.from_entries(entries(6), [{**actions[0], "action_type": "X"}]).boosted() == ()
 
 
 def test_head_diversity_has_a_panel_with_its_advice() -> None:
@@ -151,7 +152,7 @@ def test_the_page_of_pairs_can_be_sorted_and_tells_its_limits() -> None:
     assert page.count("<tr>") == MAX_PAIRS + 1
     assert f"The {MAX_PAIRS} best of {MAX_PAIRS + 1} pairs are shown" in page
     assert "data-sortable" in page and "outside of the pair" in page
-    assert "ρ = +0.5" in page and "all is well" in page and "4 of 10 pairs were tried" in page
+    assert "ρ = 0.5" in page and "all is well" in page and "4 of 10 pairs were tried" in page
     assert "plotly.js v" not in page and page.count("<script>") == 1
 
 
