@@ -2,7 +2,7 @@
 
 The eigenvalues of WᵀW of a well-trained layer fall off as a power law, density ~ λ^(−alpha). Under 2 a few
 directions carry all of it, over about 6 the matrix still looks random. An option that only looks on: pass
-`SpectrumCheck()` as the loop's `on_epoch`.
+`SpectrumCheck()` as `on_epoch` to `EmbeddingSpace.train` or to the loop.
 
 Legend: S matrices of a stack · O, I its sides · K eigenvalues, ascending.
 """
@@ -129,7 +129,7 @@ def spectrum(module: nn.Module) -> dict[str, Any]:
 class SpectrumCheck:
     """Writes `spectrum` into the timeline's entry of every tenth epoch.
 
-    >>> run_loop(objective, plan, timeline, on_epoch=SpectrumCheck())
+    >>> EmbeddingSpace(df).train(on_epoch=SpectrumCheck())
     """
 
     def __call__(self, done: EpochSeen) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
 from torch import nn
 
+from featrix_core import EmbeddingSpace
 from featrix_core.training.spectrum import SpectrumCheck, fit_power_law, spectrum
 
 
@@ -93,3 +95,16 @@ def test_every_tenth_epoch() -> None:
         check(one)
     assert [one.epoch for one in seen if "spectrum" in one.entry] == [10, 20, 30]
     assert seen[9].entry["spectrum"] == spectrum(module)
+
+
+def test_a_space_trains_as_without_it() -> None:
+    """The option looks on: weights are the same bytes, and the figures are in the timeline."""
+    torch.set_num_threads(1)
+    frame = pd.DataFrame({"one": np.arange(24.0), "two": np.arange(24.0) % 5})
+    watched = EmbeddingSpace(frame, n_epochs=10).train(on_epoch=SpectrumCheck())
+    plain = EmbeddingSpace(frame, n_epochs=10).train()
+    assert watched.timeline is not None and plain.timeline is not None
+    assert [e["epoch"] for e in watched.timeline["timeline"] if "spectrum" in e] == [10]
+    assert watched.timeline["timeline"][-1]["spectrum"]["alpha_mean"] > 1.0
+    assert not any("spectrum" in e for e in plain.timeline["timeline"])
+    assert np.array_equal(watched.encode(frame), plain.encode(frame))
