@@ -29,6 +29,7 @@ TITLES = {
     "time": "Time to a trained space",
     "columns": "Cost against columns",
     "ablation": "One row per part",
+    "plan": "The plan's values against the source's",
     "rho": "Self-validation of the pair scores",
     "kills": "Killed and resumed",
 }

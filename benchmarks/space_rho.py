@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
+
 from benchmarks.space_arms import train_space
 from benchmarks.space_cells import Cell, Settings
 from benchmarks.space_data import facts, load
@@ -31,11 +33,9 @@ def measure(settings: Settings, name: str, seed: int) -> dict[str, Any]:
     """The space's own verdict on its pair scores."""
     task = load(settings.data_dir, name, settings.rows(ROWS))
     space, record = train_space(task, seed, settings.epochs)
-    report_ = getattr(space, "pair_report", None)
-    if report_ is None:
-        raise RuntimeError("EmbeddingSpace has no pair_report yet")
-    said = report_() if callable(report_) else report_
-    return {**facts(task), **record, "self_validation": said["self_validation"]}
+    if space.pair_report is None:
+        raise RuntimeError("the space has no log of its pairs")
+    return {**facts(task), **record, "self_validation": space.pair_report["self_validation"]}
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -48,14 +48,36 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def report(found: dict[str, dict[str, Any]]) -> list[str]:
-    """Rho by seed."""
+    """Rho by seed, and what the best and the worst fifth of the pairs did in the held-out periods."""
     rows = []
     for name in SETS:
         own = [
-            cell["self_validation"].get("rho")
+            cell["self_validation"]
             for key, cell in sorted(found.items())
             if key.split("/")[1] == name
         ]
-        if own:
-            rows.append([name, ", ".join("none" if r is None else f"{r:+.2f}" for r in own)])
-    return markdown(["set", "rho, by seed"], rows)
+        checked = [said for said in own if said.get("rho") is not None]
+        if not checked:
+            continue
+        means = {
+            key: np.mean([said[key] for said in checked])
+            for key in ("pairs", "rho", "top_lift", "bottom_lift")
+        }
+        wrong, missed = (
+            np.mean([len(said[key]) for said in checked])
+            for key in ("false_positives", "false_negatives")
+        )
+        rows.append(
+            [
+                name,
+                f"{means['pairs']:.0f}",
+                ", ".join(f"{said['rho']:+.2f}" for said in checked),
+                f"{means['rho']:+.2f}",
+                f"{means['top_lift']:+.4f}",
+                f"{means['bottom_lift']:+.4f}",
+                f"{wrong:.1f}",
+                f"{missed:.1f}",
+            ]
+        )
+    head = ["set", "pairs", "rho, by seed", "mean", "lift of the top fifth", "of the bottom fifth"]
+    return markdown([*head, "kept, but harm", "dropped, but help"], rows)

@@ -54,11 +54,11 @@ def _train(task: Task, seed: int, epochs: int | None) -> tuple[Any, dict[str, An
     record = plan_of(space, now - started)
     plan = record["plan"]
     fast = plan["updates"] * plan["batch_size"] / (now - prepared)
-    device = next(space.model.parameters()).device.type
+    used = torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0
     more = {
         "prepare_seconds": round(prepared - started, 2),
         "rows_per_second": round(fast),
-        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "device": torch.cuda.get_device_name() if used else "cpu",
     }
     return space, {**facts(task), **record, **more}
 
