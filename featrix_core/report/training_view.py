@@ -155,7 +155,7 @@ def _heads_plot(epochs: Sequence[Epoch]) -> Plot | None:
     if not seen:
         return None
     figure = new_figure("epoch", hovermode="x unified")
-    detail = [(x, heads.min, heads.max) for x, heads in seen if heads.min is not None]
+    detail = [(x, heads.min, heads.max) for x, heads in seen if heads.min != heads.max]
     if detail:
         figure.add_scatter(
             x=[x for x, _, _ in detail for _ in range(3)],
@@ -172,11 +172,10 @@ def _heads_plot(epochs: Sequence[Epoch]) -> Plot | None:
         line={"color": PALETTE[4], "width": 2},
         hovertemplate="%{y:.3f}",
     )
-    # The axis ends where the values do; a band that is far away is told in words only.
-    top = max([heads.max or heads.average_similarity or 0.0 for _, heads in seen])
+    ends = [v for _, h in seen for v in (h.min, h.max, h.average_similarity) if v is not None]
+    figure.update_yaxes(range=[min([0.0, *ends]) - 0.04, max([0.76, *ends]) + 0.04])
     for height, colour in ((0.5, AMBER), (0.7, ALARM)):
-        if top > height - 0.2:
-            figure.add_hline(y=height, line={"dash": "dot", "width": 1.2, "color": colour})
+        figure.add_hline(y=height, line={"dash": "dot", "width": 1.2, "color": colour})
     last = seen[-1][1]
     advice = next((h.advice for _, h in reversed(seen) if h.min is not None), "")
     caption = (

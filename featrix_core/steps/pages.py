@@ -125,7 +125,7 @@ def training_sections(folder: Path, data: DataSet | None, colour: str = "") -> d
     info = read_json(folder / "space.json")["training_info"]
     pairs = folder / PAIR_DECISIONS
     return {
-        "timeline": timeline_section(folder, "the space"),
+        "timeline": timeline_section(folder),
         "plan": plan_entries(info.get("plan")),
         "movie": movie_section(folder, data, colour),
         "pairs": pairs_content(read_json(pairs)) if pairs.is_file() else None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from featrix_core.report.content import ReportContent
 from featrix_core.report.html import render_report, write_report
@@ -64,6 +64,7 @@ def open_report(browser: Browser, path: Path, **context: Any) -> Opened:
     page.on("pageerror", lambda error: opened.errors.append(str(error)))
     page.on("dialog", lambda dialog: opened.errors.append(f"dialog {dialog.message}"))
     page.on("request", lambda request: opened.requests.append(request.url))
+    page.set_default_timeout(120_000)  # without a graphics card, and beside other tests
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-figures=drawn]", timeout=120_000)
     return opened
@@ -121,6 +122,66 @@ def test_the_sphere_turns_when_dragged(report: Opened) -> None:
     turned = sphere.evaluate(eye)
     assert max(abs(a - b) for a, b in zip(camera, turned, strict=True)) > 0.2
     assert sphere.screenshot() != picture
+
+
+def points_of(movie: Locator) -> list[list[float]]:
+    """Points of the movie's first trace as they are drawn now."""
+    read = "gd => { const t = gd.data[2]; return [...t.x].map((x, i) => [x, t.y[i], t.z[i]]); }"
+    return [list(point) for point in movie.evaluate(read)]
+
+
+def test_the_movie_plays(report: Opened, content: ReportContent) -> None:
+    assert content.movie is not None
+    figure = report.page.locator("figure.movie")
+    movie, player = figure.locator(".plot"), figure.locator(".player")
+    said = player.locator("output")
+    assert said.text_content() == "epoch 40 · loss 1.100"
+    finished = points_of(movie)
+    slider = player.locator("input")
+    slider.evaluate("e => { e.value = 0; e.dispatchEvent(new Event('input')); }")
+    assert said.text_content() == "before training"
+    first = [i for i, label in enumerate(content.movie.labels) if label == "EWR"]
+    begun = points_of(movie)
+    expected = [content.movie.frames[0][i] for i in first]
+    assert all(
+        abs(a - b) < 1e-3
+        for one, other in zip(begun, expected, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+    button = player.locator("button")
+    button.click()
+    assert button.text_content() == "Pause"
+    for _ in range(600):
+        if slider.input_value() not in ("0", "20"):
+            break
+        report.page.wait_for_timeout(50)
+    between = points_of(movie)
+    assert begun != between != finished
+    for _ in range(1200):
+        if button.text_content() == "Play":
+            break
+        report.page.wait_for_timeout(50)
+    assert slider.input_value() == "20" and points_of(movie) == finished
+
+
+def test_pairs_can_be_sorted_and_filtered(report: Opened) -> None:
+    page = report.page
+    rows = page.locator("#pair-log tbody tr:not([hidden])")
+    pairs = rows.locator("td:first-child")
+    scores = "all => all.map(row => row.cells[3].dataset.value)"
+    assert rows.count() == 22
+    for order in (1, -1):
+        page.locator("#pair-log th button", has_text="score").click()
+        found = rows.evaluate_all(scores)
+        assert found[-1] == ""  # what is not known is last either way
+        known = [order * float(value) for value in found[:-1]]
+        assert known == sorted(known, reverse=True)
+    page.locator(".filter input").fill("minute prune")
+    assert page.locator(".filter output").text_content() == f"{rows.count()} of 22"
+    assert 0 < rows.count() < 6
+    assert all("minute" in name for name in pairs.all_text_contents())
+    page.locator(".filter input").fill("")
+    assert rows.count() == 22
 
 
 def test_dark_mode_repaints_figures(report: Opened) -> None:
