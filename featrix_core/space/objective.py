@@ -6,8 +6,9 @@ Legend: B rows · A columns · D token width · M row width.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,12 @@ from featrix_core.space.losses import (
 )
 from featrix_core.space.masking import complementary_masks
 from featrix_core.space.model import SpaceModel
+from featrix_core.space.pair_log import pair_report
+from featrix_core.space.pair_trial import PairTrial
 from featrix_core.space.relationships import PairSampler
 
 CONTRASTIVE_SCALE = 0.05
 """Factor on the source's curriculum weights of the joint, marginal and spread losses."""
-SETTLED = 0.8
-"""From this progress on, the pairs of the finished space are the active ones."""
 CONTRASTIVE_ROWS = 128
 VALIDATION_ROWS = 1024
 """Rows that an epoch is judged by at most."""
@@ -70,6 +71,12 @@ class RowSides(Protocol):
     def rotate(self, epoch: int) -> dict[str, Any] | None:
         """Exchange rows between the sides if it is time."""
 
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON for a checkpoint."""
+
+    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+
 
 class SpaceObjective:
     """Self-supervised objective over two complementary views of every row.
@@ -97,8 +104,8 @@ class SpaceObjective:
         self.sampler = sampler
         self.generator = torch.Generator().manual_seed(sampler.seed + 1)
         self.weights = curriculum(0.0)
-        self.pairs_Q2 = model.pairs_Q2
-        self.column_losses_A = torch.zeros(0)
+        self.trial = PairTrial(sampler, len(model.joint.column_AD), model.pairs_Q2)
+        model.register_load_state_dict_pre_hook(_resize_pairs)  # type: ignore[no-untyped-call]
         self.health_B = distinct_rows(rows)
         self.temperature_factor = 1.0
 
@@ -112,6 +119,11 @@ class SpaceObjective:
         """Training rows."""
         return len(self.sides.train_T)
 
+    @property
+    def pairs_Q2(self) -> Tensor:
+        """The pairs that are active now."""
+        return self.trial.pairs_Q2
+
     def rotate(self, epoch: int) -> dict[str, Any] | None:
         """Exchange rows between the sides if it is time (DATA-8)."""
         return self.sides.rotate(epoch)
@@ -124,18 +136,22 @@ class SpaceObjective:
         return [(slow, 1.0), (fast, LOGIT_RATE)]
 
     def start_epoch(self, epoch: int, progress: float) -> None:
-        """Set the phase's weights, let the encoders mature and draw the epoch's active pairs."""
+        """Set the phase's weights, let the encoders mature and choose the space's pairs."""
         self.model.encoders.mature(epoch, progress)
         self.epoch = epoch
         self.weights = curriculum(progress)
-        drawn = self.sampler.draw(epoch) if progress < SETTLED else self.model.pairs_Q2
-        self.pairs_Q2 = drawn.to(self.model.pairs_Q2.device)
+        best_Q2 = self.trial.start_epoch(progress)
+        if best_Q2 is not None:
+            self.model.pairs_Q2 = best_Q2.to(self.model.pairs_Q2.device)
 
     def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Loss of a batch."""
+        """Loss of a batch, with the pairs that are active now."""
         index_B = self.sides.train_T[rows]
         weight_B = None if self.weights_N is None else self.weights_N[index_B]
-        return self._loss(index_B, weight_B, self.generator, self.pairs_Q2)
+        pairs_Q2 = self.trial.before_step().to(self.model.pairs_Q2.device)
+        found = self._loss(index_B, weight_B, self.generator, pairs_Q2)
+        self.trial.after_step(found.hidden_loss_A, found.hidden_A)
+        return found.total, found.figures
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Loss on validation rows under fixed masks, and per-column information in bits.
@@ -149,13 +165,41 @@ class SpaceObjective:
             if weight_B is not None:
                 # Rows that all weigh nothing still have to tell a good epoch from a bad one.
                 weight_B = weight_B / weight_B.mean() if weight_B.any() else None
-            _, figures = self._loss(held_B, weight_B, generator, self.model.pairs_Q2)
+            figures = self._loss(held_B, weight_B, generator, self.model.pairs_Q2).figures
         # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
         loss = float(figures["reconstruction_loss"])
         health = embedding_health(self.model.row_embeddings(self.rows.rows(self.health_B)))
         heads = head_diversity(self.model, self.epoch)
         more = health if heads is None else {**health, "head_diversity": heads}
         return loss, {f"validation_{key}": float(value) for key, value in figures.items()} | more
+
+    def pair_report(self, names: Sequence[str]) -> dict[str, Any]:
+        """Decision log of all pairs and the scores' check on held-out periods, as JSON (JOINT-3, JOINT-4).
+
+        Args:
+            names: columns in the order of the model's tokens.
+        """
+        return pair_report(self.trial, names, self.model.pairs_Q2.cpu())
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What a checkpoint needs besides the module: random state, experiment on pairs, sides (TRAIN-6)."""
+        trial, sides = self.trial.state(), self.sides.state()
+        tensors = {f"trial/{key}": value for key, value in trial[0].items()}
+        tensors |= {f"sides/{key}": value for key, value in sides[0].items()}
+        tensors["generator"] = self.generator.get_state()
+        return tensors, {"epoch": self.epoch, "trial": trial[1], "sides": sides[1]}
+
+    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        parts: dict[str, dict[str, Tensor]] = {"trial": {}, "sides": {}}
+        for name, value in tensors.items():
+            part, _, key = name.partition("/")
+            if key:
+                parts[part][key] = value
+        self.trial.restore(parts["trial"], record["trial"], self.model.pairs_Q2.device)
+        self.sides.restore(parts["sides"], record["sides"])
+        self.generator.set_state(tensors["generator"])
+        self.epoch = record["epoch"]
 
     def _validated(self) -> Tensor:
         """The validation rows, or the same sample of them in every epoch: their order may mean something."""
@@ -172,16 +216,14 @@ class SpaceObjective:
         weight_B: Tensor | None,
         generator: torch.Generator,
         pairs_Q2: Tensor,
-    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+    ) -> _Found:
         model, weights = self.model, self.weights
         batch = self.rows.rows(index_B)
         missing_BA = batch.missing_NA
-        first, second = complementary_masks(missing_BA, generator)
         tokens_BAD = model.encoders(batch)
         rows = batch.n_rows
-        both_BM = model.rows_of(
-            tokens_BAD, torch.cat([first, second]).to(tokens_BAD.device), pairs_Q2
-        )
+        hidden_VBA = torch.stack(complementary_masks(missing_BA, generator)).to(tokens_BAD.device)
+        both_BM = model.rows_of(tokens_BAD, hidden_VBA.flatten(0, 1), pairs_Q2)
         both_VBM = both_BM.view(2, rows, -1)
         one_BM, other_BM = both_VBM.unbind()
         cells_VBA = model.decoders(both_VBM, batch)
@@ -204,9 +246,8 @@ class SpaceObjective:
             + weights.spread * spread
             + weights.marginal * marginal
         )
-        self.column_losses_A = marginal_A.detach()
         bits = (math.log(max(len(one_BM[few]), 2)) - marginal.detach()) / math.log(2)
-        return total, {
+        figures: dict[str, float | Tensor] = {
             "reconstruction_loss": reconstruction.detach(),
             "joint_loss": joint.detach(),
             "spread_loss": spread.detach(),
@@ -215,3 +256,21 @@ class SpaceObjective:
             "spread_temperature": temperature,
             "dropout_rate": model.config.dropout,
         }
+        hidden_loss_A = (cells_VBA.detach() * hidden_VBA).sum((0, 1))
+        return _Found(total, figures, hidden_loss_A, hidden_VBA.sum((0, 1)))
+
+
+class _Found(NamedTuple):
+    """Loss of a batch, its figures, and per column the sum of losses over hidden cells and their number."""
+
+    total: Tensor
+    figures: dict[str, float | Tensor]
+    hidden_loss_A: Tensor
+    hidden_A: Tensor
+
+
+def _resize_pairs(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """How many pairs a space reads changes while it trains: another state may hold more or fewer."""
+    pairs = state.get(f"{prefix}pairs_Q2")
+    if pairs is not None and isinstance(module, SpaceModel):
+        module.pairs_Q2 = module.pairs_Q2.new_empty(pairs.shape)

@@ -58,20 +58,29 @@ class RelationshipTokens(nn.Module):
         return projected.permute(1, 2, 0, 3).reshape(rows, n_pairs * operations, width)
 
 
-class PairSampler:
-    """Draws which pairs are active in an epoch, at random under a token budget.
+SCHEMES = ("causal", "all", "none", "random", "distance")
 
-    The draw is independent of everything that was learned so far: epochs in which a pair was active and
-    epochs in which it was not are a randomised experiment (DESIGN, "The house").
+
+class PairSampler:
+    """All column pairs of a table, how many of them may be active at once, and the first draw.
+
+    Args:
+        columns: of the table. token_budget: most relationship tokens that are read in one pass.
+        seed: of every draw, here and in `pair_trial`.
+        scheme: how pairs are chosen (`SCHEMES`). Spaces use `causal`; the others are there to be measured against:
+            all pairs whatever the budget, none, a fixed random set, or the largest distances of column losses.
     """
 
-    def __init__(self, columns: int, token_budget: int, seed: int) -> None:
+    def __init__(self, columns: int, token_budget: int, seed: int, scheme: str = "causal") -> None:
+        if scheme not in SCHEMES:
+            raise ValueError(f"scheme is one of {', '.join(SCHEMES)}, not {scheme!r}")
         self.pairs = list(itertools.combinations(range(columns), 2))
         self.active = min(len(self.pairs), max(token_budget // len(OPERATIONS), 0))
-        self.seed = seed
+        self.active = {"all": len(self.pairs), "none": 0}.get(scheme, self.active)
+        self.seed, self.scheme = seed, scheme
 
     def draw(self, epoch: int) -> Tensor:
-        """Active pairs (Q, 2) of an epoch, sorted; the same seed and epoch give the same draw."""
+        """A draw of pairs (Q, 2), sorted; the same seed and epoch give the same one."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         chosen = torch.randperm(len(self.pairs), generator=generator)[: self.active]
         if not len(chosen):

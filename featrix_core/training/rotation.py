@@ -90,6 +90,21 @@ class Sides:
             "seed": [self.seed, epoch],
         }
 
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON for a checkpoint (TRAIN-6)."""
+        tensors = {
+            "train_T": self.train_T,
+            "validation_V": self.validation_V,
+            "entered_N": torch.from_numpy(self._entered_N),
+        }
+        return tensors, {"last": self._last}
+
+    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.train_T, self.validation_V = tensors["train_T"], tensors["validation_V"]
+        self._entered_N = tensors["entered_N"].numpy().copy()
+        self._last = record["last"]
+
 
 def _first(order: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Positions of the `count` lowest numbers, ties drawn at random."""
