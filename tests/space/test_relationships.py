@@ -11,6 +11,7 @@ from torch import Tensor
 
 from featrix_core import EmbeddingSpace
 from featrix_core.input_data_set import as_table
+from featrix_core.space.plan import relationship_budget
 from featrix_core.space.relationships import EPSILON, OPERATIONS, PairSampler, RelationshipTokens
 from featrix_core.tables.build import typed_columns
 
@@ -120,15 +121,18 @@ def test_a_single_column_has_no_pair() -> None:
     assert PairSampler(1, 24, 0).draw(0).shape == (0, 2)
 
 
+def test_a_trained_space_keeps_pairs_within_the_budget(credit_space: EmbeddingSpace) -> None:
+    assert len(credit_space.model.pairs_Q2) <= relationship_budget() // len(OPERATIONS)
+
+
 def test_relationships_are_read_by_the_rows(credit_space: EmbeddingSpace, credit: object) -> None:
     rows: Tensor
     typed = typed_columns(as_table(credit), credit_space.schema)  # type: ignore[arg-type]
     batch = credit_space.tokenizer.encode(typed).rows(slice(0, 8))
     model = credit_space.model
     with torch.no_grad():
-        rows = model.encode(batch).row_BM
+        rows = model.encode(batch, pairs_Q2=torch.tensor([[0, 2], [1, 8], [4, 7]])).row_BM
         other = model.encode(batch, pairs_Q2=torch.tensor([[0, 5], [3, 8], [9, 12]])).row_BM
         none = model.encode(batch, pairs_Q2=torch.zeros((0, 2), dtype=torch.int64)).row_BM
-    assert len(model.pairs_Q2) == 3
     assert not torch.allclose(rows, other)
     assert not torch.allclose(rows, none)
