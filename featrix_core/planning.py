@@ -226,7 +226,7 @@ def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
             name="d_model",
             value=shape.d_model,
             unit="numbers",
-            reason="192; 256 beyond 60 columns or 50,000 rows",
+            reason="384; 512 beyond 60 columns",
             source=wide,
             why="a linear probe reads more from a wider row, up to a point",
             benchmark="plan/d_model",

@@ -39,11 +39,8 @@ def turn_axes(model: SpaceModel, rows_NM: Tensor) -> Tensor:
     """Turn everything that writes or reads the row embedding, in place; the matrix (M, M) it was turned by."""
     axes_MM = main_axes(rows_NM)
     joint, decoders = model.joint, model.decoders
-    joint.cls_out.weight.copy_(axes_MM.T @ joint.cls_out.weight)
-    joint.cls_out.bias.copy_(joint.cls_out.bias @ axes_MM)
-    joint.skip.weight_AIO.copy_(joint.skip.weight_AIO @ axes_MM)
-    joint.skip.bias_AO.copy_(joint.skip.bias_AO @ axes_MM)
-    decoders.bucket_SMK.copy_(axes_MM.T @ decoders.bucket_SMK)
+    joint.axes_MM.copy_(joint.axes_MM @ axes_MM)
+    decoders.code_SMK.copy_(axes_MM.T @ decoders.code_SMK)
     decoders.z_SM.copy_(decoders.z_SM @ axes_MM)
     decoders.set_CMW.copy_(axes_MM.T @ decoders.set_CMW)
     decoders.time_TMF.copy_(axes_MM.T @ decoders.time_TMF)

@@ -1,7 +1,8 @@
 """Linear decoders: every column, hidden or visible, is predicted from the row embedding alone (D8, D9).
 
-Legend: V views of the same rows · B rows · M row width · S, C, T, X, Y, R columns per family · A all columns · K buckets + 1 (missing) ·
-W widest decoded vocabulary · E sentence width · P sketch width · Z summary width · H vector width.
+Legend: V views of the same rows · B rows · M row width · S, C, T, X, Y, R columns per family · A all columns ·
+K piecewise-linear bins · U buckets · W widest decoded vocabulary · E sentence width · P sketch width ·
+Z summary width · H vector width.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from featrix_core.encoders.composite_codec import SUMMARY
-from featrix_core.encoders.scalar_codec import BUCKETS
+from featrix_core.encoders.scalar_codec import BINS, BUCKETS, ScalarState
+from featrix_core.encoders.scalar_encoder import piecewise_linear
 from featrix_core.encoders.sentences import WIDTH as SENTENCE_WIDTH
 from featrix_core.encoders.timestamp_codec import FEATURES as TIME_FEATURES
 from featrix_core.encoders.tokenizer import Tokenizer
@@ -21,6 +23,8 @@ from featrix_core.encoders.vector_codec import WIDTH as VECTOR_WIDTH
 
 LARGEST_VOCABULARY = 64
 """Categories that a set column is decoded into; rarer ones share the class of unknown values."""
+CODE_WEIGHT = math.log2(BUCKETS)
+"""Weight of a number's code: a guess in the dark then costs as much as one among all buckets would."""
 SKETCH = 96
 """Dimensions of a sentence vector's fixed random projection, which is what a text is decoded into: angles
 between texts survive, at a quarter of the cost."""
@@ -45,11 +49,15 @@ def decoded_classes(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
 
 
 class Decoders(nn.Module):
-    """Predicts buckets and z of scalars, classes of sets, calendar features, sketches of sentence vectors,
+    """Predicts code and z of scalars, classes of sets, calendar features, sketches of sentence vectors,
     summaries of composite cells, vectors.
 
-    Shape: row_VBM, TokenBatch of B rows → loss per cell (V, B, A) in nats (scalars: cross-entropy over
-    buckets plus smooth-L1 on z). All views are decoded in one pass.
+    A number is decoded into its piecewise-linear code, bit by bit ("has it passed this edge?"), not into one
+    bucket of many: buckets know no order, and an embedding made to tell each from all others serves a straight
+    line, or few labels, less well (benchmarks, "The space": ablation `buckets`).
+
+    Shape: row_VBM, TokenBatch of B rows → loss per cell (V, B, A) in nats (scalars: mean cross-entropy of the
+    code's bits, weighted, plus that of being missing and smooth-L1 on z). All views are decoded in one pass.
     """
 
     def __init__(self, tokenizer: Tokenizer, d_model: int) -> None:
@@ -60,8 +68,9 @@ class Decoders(nn.Module):
         class_V, count_C = decoded_classes(tokenizer)
         widest = int(count_C.max()) if n_set else 0
         self.scale = math.sqrt(d_model)
-        self.bucket_SMK = nn.Parameter(torch.randn(n_scalar, d_model, BUCKETS + 1) * 0.02)
-        self.bucket_bias_SK = nn.Parameter(torch.zeros(n_scalar, BUCKETS + 1))
+        # The last of a number's outputs says whether it is missing.
+        self.code_SMK = nn.Parameter(torch.randn(n_scalar, d_model, BINS + 1) * 0.02)
+        self.code_bias_SK = nn.Parameter(torch.zeros(n_scalar, BINS + 1))
         self.z_SM = nn.Parameter(torch.randn(n_scalar, d_model) * 0.02)
         self.set_CMW = nn.Parameter(torch.randn(n_set, d_model, widest) * 0.02)
         self.set_bias_CW = nn.Parameter(torch.zeros(n_set, widest))
@@ -74,6 +83,11 @@ class Decoders(nn.Module):
         self.register_buffer("beyond_CW", beyond_CW, persistent=False)
         self.register_buffer("sketch_EP", _sketch() if n_text else None, persistent=False)
         self.sketch_EP: Tensor
+        weight_SK, bucket_SKU = _bins(tokenizer)
+        self.register_buffer("code_weight_SK", weight_SK, persistent=False)
+        self.register_buffer("bucket_SKU", bucket_SKU, persistent=False)
+        self.code_weight_SK: Tensor
+        self.bucket_SKU: Tensor
         self.class_V: Tensor
         self.beyond_CW: Tensor
 
@@ -87,29 +101,31 @@ class Decoders(nn.Module):
         return bucket_BS, torch.where(known, class_BC, 1)
 
     def logits(self, row_BM: Tensor) -> tuple[Tensor, Tensor]:
-        """Bucket logits (B, S, K) and class logits (B, C, W), minus infinity beyond a column's classes."""
+        """Bucket logits (B, S, BUCKETS + 1) and class logits (B, C, W), minus infinity beyond a column's classes.
+
+        The last bucket stands for missing. A bucket's share is that of its bins; a bin's, the chance to
+        have passed its lower edge less the chance to have passed it.
+        """
         row = row_BM * self.scale
-        bucket = _decoded(row, self.bucket_SMK) + self.bucket_bias_SK
         sets = _decoded(row, self.set_CMW) + self.set_bias_CW
-        return bucket, sets.masked_fill(self.beyond_CW, float("-inf"))
+        passed_BSK = torch.sigmoid(_decoded(row, self.code_SMK) + self.code_bias_SK)
+        missing_BS1, passed_BSK = passed_BSK[..., -1:], passed_BSK[..., :-1]
+        passed_BSK = passed_BSK * (self.code_weight_SK > 0.0)
+        within_BSK = 1.0 - passed_BSK
+        within_BSK[..., 1:] -= 1.0 - passed_BSK[..., :-1]
+        share_BSU = torch.einsum("bsk,sku->bsu", within_BSK.clamp(min=0.0), self.bucket_SKU)
+        share_BSU = (share_BSU + 1e-6) / (share_BSU + 1e-6).sum(-1, keepdim=True)
+        share_BSU = torch.cat([share_BSU * (1.0 - missing_BS1), missing_BS1], dim=-1)
+        return share_BSU.clamp(min=1e-9).log(), sets.masked_fill(self.beyond_CW, float("-inf"))
 
     def forward(self, row_VBM: Tensor, batch: TokenBatch) -> Tensor:
         """Loss of every cell in every view."""
         views, rows, width = row_VBM.shape
         flat_BM = row_VBM.reshape(views * rows, width)
         row = flat_BM * self.scale
-        bucket_logits, set_logits = self.logits(flat_BM)
-        bucket_BS, class_BC = (t.repeat(views, 1) for t in self.targets(batch))
-        cross = nn.functional.cross_entropy
-        parts: list[Tensor] = []
-        scalar = cross(bucket_logits.transpose(1, 2), bucket_BS, reduction="none")
-        off = nn.functional.smooth_l1_loss(
-            row @ self.z_SM.T, batch.z_NS.repeat(views, 1), reduction="none"
-        )
-        missing_BS = batch.scalar_missing_NS.repeat(views, 1)
-        parts.append(scalar + off.masked_fill(missing_BS, 0.0))
-        if set_logits.shape[1]:
-            parts.append(cross(set_logits.transpose(1, 2), class_BC, reduction="none"))
+        parts = [self._scalar_loss(row, batch)]
+        if len(self.set_CMW):
+            parts.append(self._set_loss(row, batch))
         if self.time_TMF.shape[0]:
             missing = batch.time_missing_NT
             parts.append(_numbers_loss(row, self.time_TMF, batch.time_NTF, missing))
@@ -124,6 +140,26 @@ class Decoders(nn.Module):
         cells_BA = torch.cat(parts, dim=1)
         return cells_BA.view(views, rows, cells_BA.shape[1])
 
+    def _scalar_loss(self, row_BM: Tensor, batch: TokenBatch) -> Tensor:
+        """Code, missing flag and z; a missing number has no code and no z."""
+        views = len(row_BM) // max(batch.n_rows, 1)
+        cross = nn.functional.binary_cross_entropy_with_logits
+        said_BSK = _decoded(row_BM, self.code_SMK) + self.code_bias_SK
+        missing_BS = batch.scalar_missing_NS.repeat(views, 1)
+        code_BSK = piecewise_linear(batch.position_NS).repeat(views, 1, 1)
+        code = cross(said_BSK[..., :-1], code_BSK, reduction="none") * self.code_weight_SK
+        z_BS = batch.z_NS.repeat(views, 1)
+        off = nn.functional.smooth_l1_loss(row_BM @ self.z_SM.T, z_BS, reduction="none")
+        absent = cross(said_BSK[..., -1], missing_BS.float(), reduction="none")
+        return absent + (code.sum(-1) + off).masked_fill(missing_BS, 0.0)
+
+    def _set_loss(self, row_BM: Tensor, batch: TokenBatch) -> Tensor:
+        views = len(row_BM) // max(batch.n_rows, 1)
+        logits_BCW = _decoded(row_BM, self.set_CMW) + self.set_bias_CW
+        logits_BCW = logits_BCW.masked_fill(self.beyond_CW, float("-inf"))
+        class_BC = self.targets(batch)[1].repeat(views, 1)
+        return nn.functional.cross_entropy(logits_BCW.transpose(1, 2), class_BC, reduction="none")
+
     def _text_loss(self, row_BM: Tensor, batch: TokenBatch) -> Tensor:
         """Twice the cosine distance between the predicted sketch and the text's own."""
         rows, columns = batch.text_NX.shape
@@ -136,6 +172,25 @@ class Decoders(nn.Module):
         near_VBX = (said_VBXP * true_BXP).sum(-1) / length_VBX
         lost = (2.0 * (1.0 - near_VBX)).masked_fill(batch.text_missing_NX, 0.0)
         return lost.view(len(row_BM), columns)
+
+
+def _bins(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+    """Weight of every bit of a number's code (S, K), 0 beyond the column's own; bucket of every bin (S, K, U)."""
+    columns = tokenizer.groups[0]
+    weight_SK = torch.zeros(len(columns), BINS)
+    bucket_SKU = torch.zeros(len(columns), BINS, BUCKETS)
+    for place, name in enumerate(columns):
+        state = tokenizer.states[name]
+        assert isinstance(state, ScalarState)
+        bins = len(state.edges) - 1
+        # Nothing lies beyond the last edge, so the last bin is passed by nobody.
+        bits = max(bins - 1, 1)
+        weight_SK[place, :bits] = CODE_WEIGHT / bits
+        fine = torch.arange(BINS).clamp(max=bins - 1)
+        bucket_SKU[
+            place, torch.arange(BINS), fine if bins <= BUCKETS else fine * BUCKETS // bins
+        ] = 1.0
+    return weight_SK, bucket_SKU
 
 
 def _decoded(row_BM: Tensor, weight_AMF: Tensor) -> Tensor:

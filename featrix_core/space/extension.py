@@ -26,7 +26,7 @@ _GROUP_OF = {
     "encoders.text.": 3,
     "encoders.composite.": 4,
     "encoders.vector.": 5,
-    "decoders.bucket": 0,
+    "decoders.code": 0,
     "decoders.z_": 0,
     "decoders.set": 1,
     "decoders.time": 2,
@@ -40,6 +40,7 @@ _ALL_COLUMNS = (
     "joint.column_AD",
     "joint.hidden_AD",
     "joint.skip.",
+    "joint.random.weight",
     "marginal.",
 )
 _VOCABULARY = (

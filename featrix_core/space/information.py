@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from featrix_core.encoders.scalar_codec import BUCKETS
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.space.losses import adaptive_temperature, marginal_losses
 from featrix_core.space.model import SpaceModel
@@ -63,7 +64,7 @@ def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
     n_scalar, n_set = bucket_NS.shape[1], class_NC.shape[1]
     entropy = torch.cat(
         [
-            _entropy(bucket_NS, model.decoders.bucket_bias_SK.shape[1]),
+            _entropy(bucket_NS, BUCKETS + 1),
             _entropy(class_NC, max(model.decoders.set_bias_CW.shape[1], 1)),
         ]
     )

@@ -1,6 +1,7 @@
 """Joint encoder: column tokens → contextual tokens and one vector per row on the unit sphere (JOINT-1, D6, D7).
 
-Legend: B rows · A columns · D token width · M row width (`d_model`) · H heads · G relationship tokens.
+Legend: B rows · A columns · D token width · M row width (`d_model`) · L learned part of the row ·
+R random part · F random features · H heads · G relationship tokens.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 
 from featrix_core.encoders.stacked import StackedLinear, StackedNorm
 from featrix_core.space.relationships import RelationshipTokens
+
+RANDOM_FEATURES = 256
+"""Random features of a row before they are mixed into its random part."""
 
 
 class Attention(nn.Module):
@@ -108,14 +112,40 @@ class Encoded(NamedTuple):
     cls_BD: Tensor
 
 
+class RandomFeatures(nn.Module):
+    """Fixed random features of all columns together: what a straight line can read interactions from.
+
+    `mix · gelu(weight · columns)`, drawn once and never trained (random kitchen sinks): reconstruction has no
+    use for products of columns, so a trained part would give them up. Unit length.
+
+    Shape: tokens (B, A, D) → (B, R).
+    """
+
+    def __init__(self, columns: int, width: int, outputs: int) -> None:
+        super().__init__()
+        bound = math.sqrt(1.0 / width)
+        weight_ADF = torch.empty(columns, width, RANDOM_FEATURES).uniform_(-bound, bound)
+        mix_FR = torch.randn(RANDOM_FEATURES, outputs) / math.sqrt(RANDOM_FEATURES)
+        self.register_buffer("weight_ADF", weight_ADF)
+        self.register_buffer("mix_FR", mix_FR)
+        self.weight_ADF: Tensor
+        self.mix_FR: Tensor
+
+    def forward(self, tokens_BAD: Tensor, scale: Tensor) -> Tensor:
+        """Features of every row; `scale` keeps the sum over columns at the size of one column."""
+        sum_BF = tokens_BAD.flatten(1) @ self.weight_ADF.flatten(0, 1) * scale
+        return nn.functional.normalize(nn.functional.gelu(sum_BF) @ self.mix_FR, dim=-1)
+
+
 class JointEncoder(nn.Module):
     """In-converters, column and group embeddings, CLS, transformer, output converter.
 
     Columns of a merged group enter the transformer as one token, the scaled sum of their converted tokens;
     columns of other groups keep their own and share a group embedding (DATA-9).
 
-    `row = L2norm(W₁·LN(CLS) + W₂·flatten(columns))`: the second term is the skip of the raw column
-    encodings (DESIGN, "What is known about quality", point 2).
+    Half of a row is learned, `L2norm(W₁·LN(CLS) + W₂·flatten(columns))`: the second term is the skip of the
+    raw column encodings (DESIGN, "What is known about quality", point 2). The other half are fixed
+    `RandomFeatures` of the columns. Both halves weigh the same, and `axes_MM` turns the whole.
 
     The row embedding needs the last block's CLS alone. Without `context` that block is computed for CLS
     only, which saves most of the transformer's cost on a wide table; the row is the same.
@@ -150,9 +180,14 @@ class JointEncoder(nn.Module):
         self.group_A: Tensor
         self.relations = RelationshipTokens(width)
         self.blocks = nn.ModuleList([Block(width, heads, dropout) for _ in range(layers)])
+        learned = d_model - d_model // 2
         self.cls_norm = nn.LayerNorm(width)
-        self.cls_out = nn.Linear(width, d_model)
-        self.skip = StackedLinear(columns, width, d_model)
+        self.cls_out = nn.Linear(width, learned)
+        self.skip = StackedLinear(columns, width, learned)
+        self.random = RandomFeatures(columns, width, d_model - learned)
+        # Turned once training is over (`space/axes.py`).
+        self.register_buffer("axes_MM", torch.eye(d_model))
+        self.axes_MM: Tensor
         # A buffer, so that an extended space scales its old columns as before.
         self.register_buffer("skip_scale", torch.tensor(1.0 / math.sqrt(max(columns, 1))))
         self.skip_scale: Tensor
@@ -190,10 +225,16 @@ class JointEncoder(nn.Module):
             context_BAD = context_BAD[:, self.slot_A] + placed * (self.share_A < 1.0).unsqueeze(-1)
         cls_BD = self.cls_norm(cls_B1D[:, 0])
         # Sum over columns of each column's own map: one product over the flattened (A, D) axis.
-        skip_BM = tokens.flatten(1) @ self.skip.weight_AIO.flatten(0, 1)
-        skip_BM = skip_BM + self.skip.bias_AO.sum(0)
-        row = self.cls_out(cls_BD) + skip_BM * self.skip_scale
-        return Encoded(nn.functional.normalize(row, dim=-1), context_BAD, cls_BD)
+        skip_BL = tokens.flatten(1) @ self.skip.weight_AIO.flatten(0, 1)
+        skip_BL = skip_BL + self.skip.bias_AO.sum(0)
+        learned_BL = self.cls_out(cls_BD) + skip_BL * self.skip_scale
+        halves = (
+            nn.functional.normalize(learned_BL, dim=-1),
+            self.random(tokens, self.skip_scale),
+        )
+        # Two unit vectors side by side have length √2.
+        row_BM = torch.cat(halves, dim=-1) @ self.axes_MM * math.sqrt(0.5)
+        return Encoded(nn.functional.normalize(row_BM, dim=-1), context_BAD, cls_BD)
 
     def _gather(self, placed_BAD: Tensor) -> Tensor:
         """The transformer's sequence: one token per column, or per merged group."""

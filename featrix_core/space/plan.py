@@ -10,12 +10,14 @@ PAIRS = 3
 
 
 def plan_shape(columns: int, rows: int) -> SpaceConfig:
-    """Row width 192 (256 for wide or long tables), tokens of width 64, heads of 32 as in D6.
+    """Row width 384 (512 beyond 60 columns), tokens of width 64, heads of 32 as in D6.
+
+    A narrower row has less room than one-hot and piecewise-linear codes of a middling table, and a straight
+    line reads less from it (benchmarks, "The space": ablation `narrow`).
 
     One layer: a second one measured neutral and costs as much again (DESIGN, "Neutral in these tests").
     """
-    large = columns > 60 or rows > 50_000
-    return SpaceConfig(d_model=256 if large else 192)
+    return SpaceConfig(d_model=512 if columns > 60 else 384)
 
 
 def relationship_budget() -> int:

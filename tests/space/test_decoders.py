@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet
-from featrix_core.encoders.scalar_codec import BUCKETS
+from featrix_core.encoders.scalar_codec import BUCKETS, ScalarState
+from featrix_core.encoders.scalar_encoder import piecewise_linear
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
@@ -92,20 +93,42 @@ def test_a_loss_for_every_cell(
     assert decoders(rows[None, :0], batch.rows(slice(0, 0))).shape == (1, 0, 5)
 
 
-def test_scalar_loss_is_cross_entropy_and_smooth_l1(
+def test_scalar_loss_is_that_of_code_missing_flag_and_z(
     decoders: Decoders, trip_space: EmbeddingSpace, trips: pd.DataFrame
 ) -> None:
     batch = _tokens(trip_space.tokenizer, trips.iloc[:6])
     rows = torch.nn.functional.normalize(torch.randn(6, MODEL), dim=-1)
     losses = decoders(rows[None], batch)[0][:, 0].detach().numpy()
     scaled = rows.numpy() * np.sqrt(MODEL)
-    logits = scaled @ decoders.bucket_SMK[0].detach().numpy()
-    logits += decoders.bucket_bias_SK[0].detach().numpy()
-    true = batch.discrete_NSJ[:, 0, 0].numpy()
-    cross = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), true]
+    said = scaled @ decoders.code_SMK[0].detach().numpy()
+    said += decoders.code_bias_SK[0].detach().numpy()
+    state = trip_space.tokenizer.states[trip_space.tokenizer.groups[0][0]]
+    assert isinstance(state, ScalarState)
+    bits = len(state.edges) - 2
+    true = np.clip(batch.position_NS[:, :1].numpy() - np.arange(bits), 0.0, 1.0)
+    code = np.logaddexp(0.0, said[:, :bits]) - true * said[:, :bits]
+    absent = np.logaddexp(0.0, said[:, -1])
     off = np.abs(scaled @ decoders.z_SM[0].detach().numpy() - batch.z_NS[:, 0].numpy())
     smooth = np.where(off < 1, 0.5 * off**2, off - 0.5)
-    np.testing.assert_allclose(losses, cross + smooth, rtol=1e-4)
+    np.testing.assert_allclose(losses, 4.0 * code.mean(axis=1) + absent + smooth, rtol=1e-4)
+
+
+def test_buckets_are_read_off_the_code(trip_space: EmbeddingSpace, trips: pd.DataFrame) -> None:
+    """A code that is sure of itself gives the bucket that the number lies in."""
+    decoders = Decoders(trip_space.tokenizer, MODEL)
+    batch = _tokens(trip_space.tokenizer, trips.iloc[:1])
+    code = piecewise_linear(batch.position_NS)[0]
+    with torch.no_grad():
+        decoders.code_SMK.zero_()
+        decoders.code_bias_SK[:, :-1] = (code.round() - 0.5) * 40.0
+        decoders.code_bias_SK[:, -1] = -20.0
+    bucket, _ = decoders.targets(batch)
+    logits, _ = decoders.logits(torch.zeros(1, MODEL))
+    logits = logits.detach()
+    torch.testing.assert_close(logits.exp().sum(-1), torch.ones(logits.shape[:2]))
+    nearest = (batch.position_NS - batch.position_NS.round()).abs() < 0.4
+    near = (logits.argmax(-1) - bucket).abs()
+    assert bool((near[nearest] <= 1).all()) and bool((logits.exp().amax(-1) > 0.9).all())
 
 
 def test_rows_of_their_own_can_be_decoded(trip_space: EmbeddingSpace, trips: pd.DataFrame) -> None:

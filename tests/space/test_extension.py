@@ -76,9 +76,9 @@ def _old_part(name: str, value: Tensor, old: EmbeddingSpace, new: EmbeddingSpace
     else:
         group = next(
             g
-            for g, key in product(range(4), ("scalar", "set", "timestamp", "text", "bucket", "z_"))
+            for g, key in product(range(4), ("scalar", "set", "timestamp", "text", "code", "z_"))
             if key in name
-            and {"scalar": 0, "bucket": 0, "z_": 0, "set": 1, "timestamp": 2, "text": 3}[key] == g
+            and {"scalar": 0, "code": 0, "z_": 0, "set": 1, "timestamp": 2, "text": 3}[key] == g
         )
         rows = [after.groups[group].index(column) for column in before.groups[group]]
     return value[rows][tuple(slice(0, n) for n in source.shape)]
