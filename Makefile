@@ -71,6 +71,7 @@ bench-tables: setup ## column types and the column filter on labelled real table
 bench-encoders: setup ## codec throughput, step time over columns, what each encoder adds (hours; goes on where it stopped)
 	@$(BIN)/python -m benchmarks.encoders --data-dir "$(DATA_DIR)"
 	@$(BIN)/python -m benchmarks.encoder_value --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.encoder_report
 
 .PHONY: bench-reading
 bench-reading: setup ## a CSV of 2 GB to schema and tensors, beside DuckDB's scan of it
