@@ -63,10 +63,12 @@ class EmbeddingSpace:
         d_model: length of a row embedding. schema: the frozen `TableSchema`.
         training_info: figures of the training; extension_metadata: where an extended space comes from.
         training_notices: sentences on what the last training was resumed from.
+        pair_report: decision log of all column pairs with the scores' own check (JOINT-3, JOINT-4).
         movie: where a sample of the training rows stood, epoch by epoch (VIEW-2).
     """
 
     training_notices: tuple[str, ...] = ()
+    pair_report: dict[str, Any] | None = None
     # Digest of the weights that the first training started from, once it is known.
     _initial_weights: str | None = None
 
@@ -211,7 +213,8 @@ class EmbeddingSpace:
 
     def encode_short(self, data: TableLike) -> NDArray[np.float32]:
         """Short vectors (rows, 3) on the unit sphere, for looking (D15)."""
-        return short_vectors(self.encode(data))
+        rows_NM = torch.from_numpy(self.encode(data))
+        return self._model.short(rows_NM).numpy()
 
     def encode_columns(self, data: TableLike) -> dict[str, NDArray[np.float32]]:
         """Contextual embedding of every cell: column name → (rows, token width)."""
@@ -351,12 +354,6 @@ def _train_child(
 def extension_epochs(original: int) -> int:
     """A quarter of the original epochs, at least 10, at most half of them (E, "Use Appropriate Epochs")."""
     return max(1, min(max(10, original // 4), math.ceil(original / 2)))
-
-
-def short_vectors(rows_NM: NDArray[np.float32]) -> NDArray[np.float32]:
-    """First three dimensions, normalised again: points on the unit sphere (D15)."""
-    short = rows_NM[:, :3]
-    return short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-12)
 
 
 def load_embedding_space(path: str | Path) -> EmbeddingSpace:

@@ -15,7 +15,7 @@ from featrix_core.dry_run import Limited, limited
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
 from featrix_core.planning import TableFacts, plan_document
-from featrix_core.space.axes import SHOWN, turn_axes
+from featrix_core.space.axes import main_axes
 from featrix_core.space.extension import only_new_columns
 from featrix_core.space.information import mutual_information_matrix
 from featrix_core.space.model import SpaceModel
@@ -107,13 +107,14 @@ def train_space(
         result = _run(
             space, objective, plan, timeline, checkpoints, on_progress, snapshots, used.deadline
         )
+        space.pair_report = objective.pair_report(space.tokenizer.names)
     finally:
         model.to("cpu")
     space.timeline = timeline.document()
     model.encoders.settle()
     train_rows = rows.rows(sides.train_T)
-    axes_MM = turn_axes(model, model.row_embeddings(train_rows.rows(slice(0, AXES_ROWS))))
-    space.movie = snapshots.movie(axes_MM[:, :SHOWN], result.best_epoch)
+    model.axes_M3.copy_(main_axes(model.row_embeddings(train_rows.rows(slice(0, AXES_ROWS)))))
+    space.movie = snapshots.movie(model.axes_M3, result.best_epoch)
     space.information_bits = mutual_information_matrix(model, train_rows).numpy()
     space.training_info = {
         "final_validation_loss": result.best_loss,

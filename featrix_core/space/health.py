@@ -1,6 +1,6 @@
 """Whether the embeddings of different rows differ: the figures of collapse detection (TRAIN-4, D11).
 
-Legend: N rows · B rows of the sample · M row width.
+Legend: N rows · B rows of the sample · M row width · L learned part of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HEALTH_ROWS = 64
 SEEN_ROWS = 256
 
 
-def embedding_health(rows_BM: Tensor) -> dict[str, float]:
+def embedding_health(rows_BM: Tensor, learned: int) -> dict[str, float]:
     """Deviation, range and mean distance of unit vectors, for the limits 0.01, 0.1 and 0.1 of D11.
 
     A unit vector's coordinates are small because there are many: spread evenly, rows of width M deviate by
@@ -26,6 +26,9 @@ def embedding_health(rows_BM: Tensor) -> dict[str, float]:
 
     Args:
         rows_BM: embeddings of different rows.
+        learned: how many of the first coordinates are trained. The rest, fixed random features, differ
+            whatever becomes of the weights and would hide a collapse; the trained part is looked at alone,
+            brought back to unit length.
 
     Returns:
         `embedding_std`, `embedding_range` and `embedding_distance` (Euclidean, mean over pairs of rows);
@@ -33,13 +36,13 @@ def embedding_health(rows_BM: Tensor) -> dict[str, float]:
     """
     if len(rows_BM) < 2:
         return {}
-    rows_BM = rows_BM.detach().float()
-    variance_M = rows_BM.var(dim=0, unbiased=False)
-    width_M = rows_BM.amax(dim=0) - rows_BM.amin(dim=0)
+    rows_BL = torch.nn.functional.normalize(rows_BM.detach().float()[:, :learned], dim=-1)
+    variance_L = rows_BL.var(dim=0, unbiased=False)
+    width_L = rows_BL.amax(dim=0) - rows_BL.amin(dim=0)
     return {
-        "embedding_std": float(variance_M.mean().sqrt()),
-        "embedding_range": float(width_M.max()),
-        "embedding_distance": float(torch.pdist(rows_BM).mean()),
+        "embedding_std": float(variance_L.mean().sqrt()),
+        "embedding_range": float(width_L.max()),
+        "embedding_distance": float(torch.pdist(rows_BL).mean()),
     }
 
 

@@ -145,7 +145,7 @@ class JointEncoder(nn.Module):
 
     Half of a row is learned, `L2norm(W₁·LN(CLS) + W₂·flatten(columns))`: the second term is the skip of the
     raw column encodings (DESIGN, "What is known about quality", point 2). The other half are fixed
-    `RandomFeatures` of the columns. Both halves weigh the same, and `axes_MM` turns the whole.
+    `RandomFeatures` of the columns. Both halves weigh the same.
 
     The row embedding needs the last block's CLS alone. Without `context` that block is computed for CLS
     only, which saves most of the transformer's cost on a wide table; the row is the same.
@@ -185,9 +185,6 @@ class JointEncoder(nn.Module):
         self.cls_out = nn.Linear(width, learned)
         self.skip = StackedLinear(columns, width, learned)
         self.random = RandomFeatures(columns, width, d_model - learned)
-        # Turned once training is over (`space/axes.py`).
-        self.register_buffer("axes_MM", torch.eye(d_model))
-        self.axes_MM: Tensor
         # A buffer, so that an extended space scales its old columns as before.
         self.register_buffer("skip_scale", torch.tensor(1.0 / math.sqrt(max(columns, 1))))
         self.skip_scale: Tensor
@@ -232,9 +229,8 @@ class JointEncoder(nn.Module):
             nn.functional.normalize(learned_BL, dim=-1),
             self.random(tokens, self.skip_scale),
         )
-        # Two unit vectors side by side have length √2.
-        row_BM = torch.cat(halves, dim=-1) @ self.axes_MM * math.sqrt(0.5)
-        return Encoded(nn.functional.normalize(row_BM, dim=-1), context_BAD, cls_BD)
+        row_BM = nn.functional.normalize(torch.cat(halves, dim=-1), dim=-1)
+        return Encoded(row_BM, context_BAD, cls_BD)
 
     def _gather(self, placed_BAD: Tensor) -> Tensor:
         """The transformer's sequence: one token per column, or per merged group."""

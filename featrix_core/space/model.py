@@ -16,6 +16,7 @@ from featrix_core.encoders.column_encoders import ColumnEncoders
 from featrix_core.encoders.stacked import StackedLinear
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.space.axes import SHOWN
 from featrix_core.space.decoders import Decoders
 from featrix_core.space.joint_encoder import Encoded, Group, JointEncoder
 
@@ -54,7 +55,10 @@ class SpaceModel(nn.Module):
         self.decoders = Decoders(tokenizer, config.d_model)
         self.marginal = StackedLinear(columns, config.d_model, config.width)
         self.register_buffer("pairs_Q2", pairs_Q2)
+        # Axes of the short vector; the main axes of the training rows once there are any (`space/axes.py`).
+        self.register_buffer("axes_M3", torch.eye(config.d_model, SHOWN))
         self.pairs_Q2: Tensor
+        self.axes_M3: Tensor
 
     def encode(
         self, batch: TokenBatch, hidden_BA: Tensor | None = None, pairs_Q2: Tensor | None = None
@@ -72,6 +76,10 @@ class SpaceModel(nn.Module):
         pairs = self.pairs_Q2 if pairs_Q2 is None else pairs_Q2
         encoded: Encoded = self.joint(tokens_BAD, hidden_BA, pairs, context=False)
         return encoded.row_BM
+
+    def short(self, row_BM: Tensor) -> Tensor:
+        """Short vectors (B, 3) of row embeddings, on the unit sphere (D15)."""
+        return nn.functional.normalize(row_BM @ self.axes_M3, dim=-1)
 
     def predict_tokens(self, row_BM: Tensor) -> Tensor:
         """Predicted column encodings (B, A, D) from the row embedding, for the marginal loss."""

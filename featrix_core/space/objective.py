@@ -170,7 +170,8 @@ class SpaceObjective:
             figures = self._loss(held_B, weight_B, generator, self.model.pairs_Q2).figures
         # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
         loss = float(figures["reconstruction_loss"])
-        health = embedding_health(self.model.row_embeddings(self.rows.rows(self.health_B)))
+        rows_BM = self.model.row_embeddings(self.rows.rows(self.health_B))
+        health = embedding_health(rows_BM, self.model.joint.cls_out.out_features)
         heads = head_diversity(self.model, self.epoch)
         more = health if heads is None else {**health, "head_diversity": heads}
         return loss, {f"validation_{key}": float(value) for key, value in figures.items()} | more

@@ -158,12 +158,10 @@ def space_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict
 
 
 def _sphere(space: EmbeddingSpace, data: DataSet, colour: str) -> Sphere:
-    from featrix_core.embedding_space import short_vectors
-
     table = data.holdout
     rows = np.sort(np.random.default_rng(space.seed).permutation(table.n_rows)[:SPHERE_ROWS])
     sample = table.take(rows)
-    points = short_vectors(space.encode(sample))
+    points = space.encode_short(sample)
     frame = sample.to_pandas()
     shown = [c for c in space.schema.names if c in frame.columns][:6]
     cells = frame[shown].astype(str)

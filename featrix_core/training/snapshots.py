@@ -107,12 +107,12 @@ class Snapshots:
         """The frames up to the epoch whose weights were kept; the last is the finished space, asked again.
 
         Args:
-            axes_M3: the first three of the axes that the finished space was turned to.
+            axes_M3: the axes of the finished space's short vectors.
         """
         kept = [k for k, epoch in enumerate(self._epochs) if epoch < best_epoch]
-        frames = [self._frames[k].float() @ axes_M3.cpu() for k in kept]
-        frames.append(self._embed().detach().cpu()[:, :3])
-        points = normalize(torch.stack(frames), dim=2).numpy()
+        frames = [self._frames[k].float() for k in kept]
+        frames.append(self._embed().detach().cpu())
+        points = normalize(torch.stack(frames) @ axes_M3.cpu(), dim=2).numpy()
         epochs = np.array([*(self._epochs[k] for k in kept), best_epoch], np.int64)
         return Movie(points, epochs, self._rows_R)
 

@@ -21,7 +21,7 @@ def rows() -> torch.Tensor:
 
 
 def test_figures_of_an_even_spread(rows: torch.Tensor) -> None:
-    health = embedding_health(rows)
+    health = embedding_health(rows, 192)
     assert health["embedding_std"] == pytest.approx(192**-0.5, rel=0.05)
     assert health["embedding_distance"] == pytest.approx(2**0.5, rel=0.05)
     assert 0.3 < health["embedding_range"] < 0.7
@@ -33,7 +33,7 @@ def test_a_space_along_one_axis_is_healthy() -> None:
     rows = torch.zeros(64, 192)
     rows[:, 0] = torch.tensor([1.0, -1.0]).repeat(32)
     rotation, _ = torch.linalg.qr(torch.randn(192, 192))
-    plain, turned = embedding_health(rows), embedding_health(rows @ rotation)
+    plain, turned = embedding_health(rows, 192), embedding_health(rows @ rotation, 192)
     assert not collapsed(plain) and not collapsed(turned)
     assert plain["embedding_std"] == pytest.approx(turned["embedding_std"], rel=1e-3)
     assert plain["embedding_distance"] == pytest.approx(turned["embedding_distance"], rel=1e-3)
@@ -42,13 +42,22 @@ def test_a_space_along_one_axis_is_healthy() -> None:
 def test_a_collapse_is_seen(rows: torch.Tensor) -> None:
     """All rows at one point, to within a little noise; that point's own coordinates do not count as range."""
     assert rows[0].amax() - rows[0].amin() > 0.3
-    assert collapsed(embedding_health(normalize(rows[:1] + 0.003 * torch.randn(64, 192), dim=-1)))
-    assert collapsed(embedding_health(rows[:1].expand(64, -1)))
-    assert not collapsed(embedding_health(normalize(rows[:1] + 0.3 * rows, dim=-1)))
+    assert collapsed(
+        embedding_health(normalize(rows[:1] + 0.003 * torch.randn(64, 192), dim=-1), 192)
+    )
+    assert collapsed(embedding_health(rows[:1].expand(64, -1), 192))
+    assert not collapsed(embedding_health(normalize(rows[:1] + 0.3 * rows, dim=-1), 192))
+
+
+def test_the_fixed_part_hides_no_collapse(rows: torch.Tensor) -> None:
+    """Half of a row is random features, which differ always."""
+    half = normalize(torch.cat([rows[:1].expand(64, -1), rows], dim=-1), dim=-1)
+    assert collapsed(embedding_health(half, 192))
+    assert not collapsed(embedding_health(half.flip(-1), 192))
 
 
 def test_one_row_says_nothing(rows: torch.Tensor) -> None:
-    assert embedding_health(rows[:1]) == {}
+    assert embedding_health(rows[:1], 192) == {}
 
 
 def test_measured_on_different_rows() -> None:

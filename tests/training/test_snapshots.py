@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from featrix_core import EmbeddingSpace
 from featrix_core.training.protocols import EpochDone
 from featrix_core.training.snapshots import (
     COST,
@@ -72,9 +76,9 @@ def test_frames_lie_along_the_finished_axes_and_end_in_the_finished_space() -> N
     assert np.allclose(np.linalg.norm(movie.frames_FR3, axis=2), 1, atol=1e-5)
     again, _ = drifting()
     vectors = [again._embed() for _ in range(22)]
-    # The third state was seen in epoch 2; the finished space has its axes in front already.
+    # The third state was seen in epoch 2.
     assert np.allclose(movie.frames_FR3[2], short(vectors[2] @ axes), atol=5e-3)
-    assert np.array_equal(movie.frames_FR3[-1], short(vectors[21][:, :3]))
+    assert np.allclose(movie.frames_FR3[-1], short(vectors[21] @ axes), atol=1e-6)
     saved = Movie.from_tensors(movie.tensors())
     assert all(np.array_equal(getattr(saved, k), getattr(movie, k)) for k in vars(movie))
 
@@ -106,3 +110,44 @@ def test_a_training_stopped_before_its_first_frame_goes_on() -> None:
     other, _ = drifting()
     other.restore(*snapshots.state())
     assert other.movie(axes, 1).epochs_F.tolist() == [1]
+
+
+def test_a_space_keeps_its_movie(
+    credit_space: EmbeddingSpace, credit: pd.DataFrame, tmp_path: Path
+) -> None:
+    movie = credit_space.movie
+    assert movie is not None and movie.epochs_F[0] == 0
+    assert movie.frames_FR3.shape == (len(movie.epochs_F), len(movie.rows_R), 3)
+    shown = credit_space.encode_short(credit.iloc[movie.rows_R])
+    assert np.allclose(movie.frames_FR3[-1], shown, atol=1e-5)
+    assert not np.allclose(movie.frames_FR3[0], shown, atol=0.05)
+    credit_space.save(tmp_path / "space")
+    loaded = EmbeddingSpace.load(tmp_path / "space").movie
+    assert loaded is not None
+    assert all(np.array_equal(getattr(loaded, k), getattr(movie, k)) for k in vars(movie))
+
+
+def test_a_killed_space_resumes_with_the_whole_movie(credit: pd.DataFrame, tmp_path: Path) -> None:
+    """The checkpoint holds the frames so far, so that the bytes are those of an unbroken training."""
+    torch.set_num_threads(1)
+    frame = credit[["duration", "credit_amount", "purpose", "age"]]
+
+    class Killed(Exception):
+        pass
+
+    def kill(done: EpochDone) -> None:
+        if done.epoch == 9:
+            raise Killed
+
+    def space(folder: str) -> EmbeddingSpace:
+        return EmbeddingSpace(frame, n_epochs=12, seed=1, output_dir=tmp_path / folder)
+
+    whole = space("whole").train(checkpoint_seconds=0)
+    broken = space("broken")
+    with pytest.raises(Killed):
+        broken.train(checkpoint_seconds=0, on_epoch=kill)
+    resumed = space("broken").train(resume=True, checkpoint_seconds=0)
+    assert whole.movie is not None and resumed.movie is not None
+    assert len(whole.movie.epochs_F) > 2
+    for name in vars(whole.movie):
+        assert np.array_equal(getattr(resumed.movie, name), getattr(whole.movie, name)), name
