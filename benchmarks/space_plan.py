@@ -38,6 +38,9 @@ CLASS_WEIGHTS = "class weights"
 MOST_UPDATES = 3_600
 """Of the source's 36,000: ten times as many take ten times as long."""
 
+EVERY_PAIR = 1_000_000
+"""A budget beyond the number of pairs of any table."""
+
 Change = Callable[[TrainingPlan, int], dict[str, Any]]
 """(our plan, training rows) → fields with the source's values."""
 
@@ -144,6 +147,9 @@ def arms() -> dict[str, Arm]:
         **{name: functools.partial(_shaped, **values) for name, values in SHAPES.items()},
         "curriculum": _curriculum(),
         "hidden cells": _masks(),
+        "relationship tokens": functools.partial(
+            replaced, "featrix_core.space.plan", "PAIRS", EVERY_PAIR
+        ),
         ALL: _everything,
     }
 

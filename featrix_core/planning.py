@@ -263,7 +263,7 @@ def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
             reason="a budget: the active pairs are drawn anew in every epoch",
             source=every,
             why="the source reads every pair at first, which grows with the square of the columns",
-            benchmark="pairs/all pairs",
+            benchmark="plan/relationship tokens",
         ),
     ]
 
