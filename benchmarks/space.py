@@ -25,7 +25,18 @@ from rich.console import Console
 
 from benchmarks.space_cells import Cell, Settings, read_cells, result_file, run_suite
 
-SUITES = ("probe", "labels", "targets", "tokens", "time", "columns", "ablation", "plan", "rho")
+SUITES = (
+    "probe",
+    "labels",
+    "targets",
+    "tokens",
+    "time",
+    "columns",
+    "pairs",
+    "rho",
+    "ablation",
+    "plan",
+)
 """In the order in which they run; each is the module `benchmarks.space_<name>`."""
 
 

@@ -75,7 +75,6 @@ def measure(data_dir: Path, columns: int, rows: int) -> dict[str, Any]:
 def _products_share(step: Callable[[], None]) -> float:
     """Share of operators' own time, on the device where there is one, that is spent in matrix products."""
     import torch
-    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     gpu = torch.cuda.is_available()
@@ -84,7 +83,7 @@ def _products_share(step: Callable[[], None]) -> float:
         for _ in range(3):
             step()
     # Kernels are listed once more by themselves; their time is that of the operators that started them.
-    events = [event for event in watched.key_averages() if event.device_type == DeviceType.CPU]
+    events = [event for event in watched.key_averages() if event.device_type.name == "CPU"]
     own = {e.key: e.self_device_time_total if gpu else e.self_cpu_time_total for e in events}
     starts = tuple(f"aten::{name}" for name in PRODUCTS)
     return float(sum(t for key, t in own.items() if key.startswith(starts)) / sum(own.values()))

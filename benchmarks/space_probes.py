@@ -2,7 +2,7 @@
 
 All probes get the same treatment whatever they read: columns centred, and all of them divided by *one* number so
 that their mean variance is 1. Columns are not standardised one by one: that would blow up the weakest directions
-of an embedding (see `featrix_core.space.axes`).
+of an embedding.
 
 - linear: logistic regression, C of 1e-4 … 1e2 by log loss over three inner folds; ridge, its penalty by
   leave-one-out.

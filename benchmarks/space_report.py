@@ -30,6 +30,7 @@ TITLES = {
     "columns": "Cost against columns",
     "ablation": "One row per part",
     "plan": "The plan's values against the source's",
+    "pairs": "Causal scoring against other ways to choose pairs",
     "rho": "Self-validation of the pair scores",
     "kills": "Killed and resumed",
 }

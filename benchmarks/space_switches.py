@@ -109,6 +109,8 @@ def switches() -> dict[str, Arm]:
             "featrix_core.encoders.set_encoder", "semantic_floor", lambda progress: 0.0
         ),
         "flat curriculum": _flat_curriculum,
+        # What the factor was when the prototypes were measured.
+        "contrastive losses at a twentieth": _replacing(objective, "CONTRASTIVE_SCALE", 0.05),
         "no contrastive losses": _replacing(objective, "CONTRASTIVE_SCALE", 0.0),
         "contrastive losses at the source's weight": _replacing(
             objective, "CONTRASTIVE_SCALE", 1.0

@@ -105,13 +105,14 @@ def test_designs_learn_from_the_training_rows_alone() -> None:
 @pytest.mark.parametrize("classes", [True, False])
 def test_probes_read_what_is_there(classes: bool) -> None:
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(600, 4))
-    y = (x[:, 0] + 0.3 * rng.normal(size=600)) * 50.0 + 7.0
+    x = rng.normal(size=(300, 4))
+    y = (x[:, 0] + 0.3 * rng.normal(size=300)) * 50.0 + 7.0
     y = (y > 7.0).astype(float) if classes else y
-    pair, noise = (x[:400], x[400:]), (rng.normal(size=(400, 4)), rng.normal(size=(200, 4)))
+    pair, noise = (x[:200], x[200:]), (rng.normal(size=(200, 4)), rng.normal(size=(100, 4)))
     for probe in (linear, knn, mlp):
-        assert score(y[400:], probe(pair, y[:400], classes), classes) > 0.7
-        assert score(y[400:], probe(noise, y[:400], classes), classes) < 0.65
+        there = score(y[200:], probe(pair, y[:200], classes), classes)
+        assert there > 0.6
+        assert there > score(y[200:], probe(noise, y[:200], classes), classes) + 0.2
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_switches_change_the_code_and_put_it_back(untrained: EmbeddingSpace) -> 
     def tokens() -> int:
         tokens_BAD = torch.randn(2, 12, untrained.model.config.width)
         drawn_Q2 = torch.tensor([[0, 1], [2, 5], [3, 4]])
-        return untrained.model.joint.relations(tokens_BAD, drawn_Q2).shape[1]
+        return int(untrained.model.joint.relations(tokens_BAD, drawn_Q2).shape[1])
 
     before = (objective.curriculum, relationships.RelationshipTokens.forward)
     assert pairs() > 0
