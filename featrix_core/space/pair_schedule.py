@@ -22,8 +22,8 @@ CAP = 0.85
 POOL = 12
 """Candidates per slot at the start. A budget of few slots cannot measure all pairs of a wide table: each would be
 tried once or never. The others come in as candidates are dropped."""
-TRIES = 2
-"""Periods that each candidate gets before anything is dropped."""
+TRIES = ENOUGH
+"""Periods that each candidate gets before anything is dropped, if `EXPLORED` leaves time for them."""
 EXPLORED = 0.35
 """Progress at which swapping starts at the latest."""
 UNTRIED = 3.0
