@@ -99,6 +99,8 @@ NO_TOKENS = "no relationship tokens"
 
 def switches() -> dict[str, Arm]:
     """What can be turned off, by name."""
+    from featrix_core.space.model import SpaceConfig
+
     objective = "featrix_core.space.objective"
     return {
         NO_TOKENS: _replacing("featrix_core.space.plan", "PAIRS", 0),
@@ -109,6 +111,9 @@ def switches() -> dict[str, Arm]:
             "featrix_core.encoders.set_encoder", "semantic_floor", lambda progress: 0.0
         ),
         "flat curriculum": _flat_curriculum,
+        "narrow, rows of width 192": _replacing(
+            "featrix_core.embedding_space", "plan_shape", lambda *_: SpaceConfig(d_model=192)
+        ),
         # What the factor was when the prototypes were measured.
         "contrastive losses at a twentieth": _replacing(objective, "CONTRASTIVE_SCALE", 0.05),
         "no contrastive losses": _replacing(objective, "CONTRASTIVE_SCALE", 0.0),
