@@ -72,12 +72,14 @@
         }
         [update.x, update.y, update.z].forEach((list, a) => list.push(moved[a]));
       });
-      const nearest = Math.round(position), loss = movie.losses[nearest];
+      say(position);
+      return Plotly.restyle(holder, update, traces);
+    };
+    const say = (position) => {
+      const nearest = Math.round(position), loss = movie.losses[nearest], epoch = movie.epochs[nearest];
       slider.value = nearest;
-      const epoch = movie.epochs[nearest];
       said.textContent = (epoch ? "epoch " + epoch : "before training") + (loss == null ? "" : " · loss " + loss.toFixed(3));
       slider.setAttribute("aria-valuetext", said.textContent);
-      return Plotly.restyle(holder, update, traces);
     };
     let playing = false, position = frames - 1;
     const stop = () => {
@@ -89,19 +91,20 @@
       playing = true;
       button.textContent = "Pause";
       const speed = frames / Math.min(12, Math.max(4, 0.2 * frames));
-      let before = performance.now();
+      // A frame's time may lie before the click that asked for it: only the times of frames are compared.
+      let before = await new Promise(requestAnimationFrame);
       while (playing) {
         await show(position);
         if (position >= frames - 1) { stop(); break; }
         const now = await new Promise(requestAnimationFrame);
-        position = Math.min(frames - 1, position + speed * Math.min(0.25, (now - before) / 1000));
+        position = Math.min(frames - 1, position + speed * Math.min(0.25, Math.max(0, now - before) / 1000));
         before = now;
       }
     };
     button.addEventListener("click", () => (playing ? stop() : play()));
     slider.addEventListener("input", () => { stop(); position = Number(slider.value); show(position); });
     bar.hidden = false;
-    return show(position);
+    say(position); // the last frame is what the figure was drawn with
   };
   dark.addEventListener("change", () => {
     for (const [holder, figure, config] of plots) {
