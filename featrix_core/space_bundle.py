@@ -22,6 +22,8 @@ from featrix_core.version import VERSION
 
 MOVIE = "movie.safetensors"
 
+PAIR_DECISIONS = "pair_decisions.json"
+
 
 def write_space(space: EmbeddingSpace, folder: Path) -> None:
     """Write a space's files into a folder that somebody else seals."""
@@ -45,6 +47,8 @@ def write_space(space: EmbeddingSpace, folder: Path) -> None:
     write_children(folder, space.schema, space.children)
     if space.timeline is not None:
         write_json(folder / TIMELINE, space.timeline)
+    if space.pair_report is not None:
+        write_json(folder / PAIR_DECISIONS, space.pair_report)
     if space.movie is not None:
         write_tensors(folder / MOVIE, space.movie.tensors())
 
@@ -74,6 +78,8 @@ def read_space(folder: Path) -> EmbeddingSpace:
     space.engineer = None if features is None else FeatureEngineer.from_dict(features)
     timeline = folder / TIMELINE
     space.timeline = read_json(timeline) if timeline.is_file() else None
+    pairs = folder / PAIR_DECISIONS
+    space.pair_report = read_json(pairs) if pairs.is_file() else None
     movie = folder / MOVIE
     space.movie = Movie.from_tensors(read_tensors(movie)) if movie.is_file() else None
     bits = codecs.pop("information_bits", None)

@@ -86,9 +86,7 @@ def _same(one: Noisy, other: Noisy) -> bool:
     ],
     ids=["plain", "averaged", "half batches", "lost number", "early stop"],
 )
-def test_killed_and_resumed(
-    tmp_path: Path, plan: TrainingPlan, make: Callable[[], Noisy]
-) -> None:
+def test_killed_and_resumed(tmp_path: Path, plan: TrainingPlan, make: Callable[[], Noisy]) -> None:
     whole, expected, timeline, diary = _train(None, plan, make)
     for epoch in (1, 3, whole.epochs - 1):
         folder = tmp_path / str(epoch)
