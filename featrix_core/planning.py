@@ -119,7 +119,7 @@ def _schedule(facts: TableFacts, plan: TrainingPlan, limit: Limit | None) -> lis
             name="batch size",
             value=plan.batch_size,
             unit="rows",
-            reason="a quarter of a small table, 256 at most",
+            reason="a quarter of a small table, 128 at most, 256 from 2,000 rows on",
             source=source_rules.batch_size(rows),
             why="few updates have to see many rows each",
             benchmark="plan/batch size",

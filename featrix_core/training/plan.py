@@ -40,6 +40,7 @@ class TrainingPlan(BaseModel):
 LEAST_EPOCHS = 30
 """Epochs of every space. An epoch of a long table is a part of its rows: the draw of pairs, the curriculum, the
 watch and the choice of the best weights all go by epochs, and three passes over the rows would be three of each."""
+SMALL_ROWS, SMALL_BATCH, LARGE_BATCH = 2_000, 128, 256
 LEAST_UPDATES, MOST_UPDATES = 300, 900
 ROWS_PER_UPDATE = 40
 """A table longer than 12,000 rows gets one update more for so many rows."""
@@ -50,12 +51,15 @@ def plan_space(
 ) -> TrainingPlan:
     """Plan of a space's training.
 
-    Batch: a quarter of a small table, 256 at most. Updates: 300 on small and 900 on large tables; the
+    Batch: a quarter of a small table, 128 at most, 256 from 2,000 rows on: on five splits of three tables of
+    1,000 to 1,300 rows the linear probe read as much or more (0 … +.015) after batches of 128 as of 256, in
+    six tenths of the time. Updates: 300 on small and 900 on large tables; the
     source's 36,000 bought nothing in prototypes (DESIGN, "What is known about quality"). An epoch is a pass
     over the rows, or as many rows as make 30 epochs of those updates, if that is less; `epochs` changes how
     many there are, never how long one is.
     """
-    size = batch_size or max(16, min(256, 2 ** round(math.log2(max(n_rows / 4, 1)))))
+    most = SMALL_BATCH if n_rows < SMALL_ROWS else LARGE_BATCH
+    size = batch_size or max(16, min(most, 2 ** round(math.log2(max(n_rows / 4, 1)))))
     size = max(2, min(size, n_rows))
     updates = min(MOST_UPDATES, max(LEAST_UPDATES, n_rows // ROWS_PER_UPDATE))
     steps = max(1, min(n_rows // size, updates // LEAST_EPOCHS))
