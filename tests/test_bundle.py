@@ -35,6 +35,8 @@ SPACE_FILES = {
     "schema.json",
     "space.json",
     "training_timeline.json",
+    "pair_decisions.json",
+    "movie.safetensors",
     MANIFEST,
     SEAL,
 }
