@@ -38,12 +38,16 @@ class FeatrixUserError(FeatrixError):
         if self.column is not None:
             text += f" (column {self.column!r})"
         if self.value is not None:
-            shown = str(self.value)
-            text += f" (value {shown[:80] + '…' if len(shown) > 80 else shown!r})"
+            text += f" (value {_short(str(self.value))!r})"
         text += "."
         if self.remedy:
             text += f" {self.remedy.rstrip('.')}."
         return text
+
+
+def _short(value: str) -> str:
+    """Both ends of a long value: a path's end says more than its middle."""
+    return value if len(value) <= 80 else f"{value[:39]}…{value[-40:]}"
 
 
 class BundleError(FeatrixUserError):
