@@ -185,8 +185,8 @@ def test_a_foreign_kind(saved: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["space", "predictor"])
 def test_another_format(kind: str, copies: Path) -> None:
-    _reseal(copies / kind, format=2)
-    with pytest.raises(BundleError, match="format 2, this version reads 1"):
+    _reseal(copies / kind, format=1)
+    with pytest.raises(BundleError, match="format 1, this version reads 2"):
         LOAD[kind](copies / kind)
 
 

@@ -52,15 +52,15 @@ def _against_champion(
     from featrix_core.single_predictor import SinglePredictor
     from featrix_core.steps.evaluation import holdout_answers, measure
 
-    ours, theirs = (
-        SinglePredictor.load(predictor),
-        SinglePredictor.load(registry.fetch_bundle(champion, work / "champion")),
-    )
+    ours = SinglePredictor.load(predictor)
     try:
+        theirs = SinglePredictor.load(registry.fetch_bundle(champion, work / "champion"))
         labels, said = holdout_answers(theirs, data)
         _, own = holdout_answers(ours, data)
     except FeatrixUserError:
-        return None, None  # the champion cannot read these rows; the review says so
+        # The champion cannot read these rows, or is of a format that this version does not read; the review
+        # says that there is nothing to compare with, or takes the figures that were registered.
+        return None, None
     metrics = measure(theirs, labels, said)
     name: MetricName = "roc_auc" if theirs.classes else "r2"
     if name not in metrics or theirs.classes != ours.classes:

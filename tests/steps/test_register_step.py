@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from featrix_core import bundle
 from featrix_core.bundle import bundle_digest
 from featrix_core.files import read_json
 from featrix_core.registry.store import Registry
@@ -95,6 +96,25 @@ def test_a_challenger_meets_the_champion_on_its_hold_out(run: Run, place: Path) 
         "figures.json",
         "registration.json",
     ]
+
+
+def test_a_champion_of_another_format_is_not_in_the_way(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featrix_core import EmbeddingSpace, SinglePredictor
+
+    space, twin = EmbeddingSpace.load(run.space), SinglePredictor.load(run.trained / "class")
+    monkeypatch.setattr(bundle, "FORMAT", 1)
+    space.save(tmp_path / "space")
+    shutil.copy(run.space / "figures.json", tmp_path / "space")
+    bundle.seal_beside(tmp_path / "space")
+    twin.save(tmp_path / "twin")
+    calibrate(tmp_path / "twin", run.dataset, tmp_path / "old")
+    register(tmp_path / "old", tmp_path / "space", run.dataset, tmp_path / "first", name="credit")
+    monkeypatch.undo()
+    register(run.predictor, run.space, run.dataset, tmp_path / "second", name="credit")
+    found = read_json(tmp_path / "second" / "registration.json")
+    assert found["predictor"]["version"] == "2" and found["reasons"]
 
 
 def test_an_extended_space_comes_after_the_one_it_extends(run: Run, place: Path) -> None:
