@@ -54,7 +54,7 @@ class Decoders(nn.Module):
 
     A number is decoded into its piecewise-linear code, bit by bit ("has it passed this edge?"), not into one
     bucket of many: buckets know no order, and an embedding made to tell each from all others serves a straight
-    line, or few labels, less well (benchmarks, "The space": ablation `buckets`).
+    line, or few labels, less well.
 
     Shape: row_VBM, TokenBatch of B rows → loss per cell (V, B, A) in nats (scalars: mean cross-entropy of the
     code's bits, weighted, plus that of being missing and smooth-L1 on z). All views are decoded in one pass.

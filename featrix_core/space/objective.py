@@ -31,8 +31,8 @@ from featrix_core.space.relationships import PairSampler
 
 CONTRASTIVE_SCALE = 0.005
 """Factor on the source's curriculum weights of the joint, marginal and spread losses. At ten times as much they
-push all rows apart, which costs a linear read-out and most of all one with few labels (benchmarks, "The space":
-ablation `contrastive`)."""
+push all rows apart, which costs a linear read-out and most of all one with few labels (row "contrastive
+losses at a twentieth" of the ablation, benchmarks, "The space")."""
 CONTRASTIVE_ROWS = 128
 VALIDATION_ROWS = 1024
 """Rows that an epoch is judged by at most."""

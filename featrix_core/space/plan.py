@@ -13,7 +13,7 @@ def plan_shape(columns: int, rows: int) -> SpaceConfig:
     """Row width 384 (512 beyond 60 columns), tokens of width 64, heads of 32 as in D6.
 
     A narrower row has less room than one-hot and piecewise-linear codes of a middling table, and a straight
-    line reads less from it (benchmarks, "The space": ablation `narrow`).
+    line reads less from it (row "narrow" of the ablation, benchmarks, "The space").
 
     One layer: a second one measured neutral and costs as much again (DESIGN, "Neutral in these tests").
     """
