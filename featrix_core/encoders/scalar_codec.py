@@ -40,6 +40,7 @@ DISCRETE_SIZES = (BUCKETS, 2, 2, 2, BINS)
 """bucket, is_positive, is_negative, is_outlier, quantile bin."""
 _LIMIT = 8.0
 _HUGE = 1e100  # beyond it, sums and squares of doubles overflow
+_TINY = 1e-290  # below it, one over the distance of two numbers overflows
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _edges(values: NDArray[np.float64], unique: NDArray[np.float64]) -> NDArray[
 
 def fit_scalar(numbers_N: NDArray[np.float64]) -> ScalarState:
     """Learn a column's transforms from its present values (a column without any counts as constant 0)."""
-    values = np.clip(numbers_N[np.isfinite(numbers_N)], -_HUGE, _HUGE)
+    values = _held(numbers_N[np.isfinite(numbers_N)])
     if not len(values):
         values = np.zeros(1)
     unique, counts = np.unique(values, return_counts=True)
@@ -111,6 +112,11 @@ def fit_scalar(numbers_N: NDArray[np.float64]) -> ScalarState:
     )
 
 
+def _held(numbers_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers that can be reckoned with: not beyond `_HUGE`, and zero below `_TINY`."""
+    return np.where(np.abs(numbers_N) < _TINY, 0.0, np.clip(numbers_N, -_HUGE, _HUGE))
+
+
 def position(state: ScalarState, numbers_N: NDArray[np.float64]) -> NDArray[np.float64]:
     """Place of each number on the column's piecewise-linear scale, in [0, K]."""
     knots = np.arange(len(state.edges), dtype=np.float64)
@@ -147,7 +153,7 @@ def transform_scalar(state: ScalarState, numbers_N: NDArray[np.float64]) -> Scal
 def _transformed(state: ScalarState, numbers_N: NDArray[np.float64]) -> ScalarCells:
     missing = ~np.isfinite(numbers_N)
     mean, std, median, iqr, low, high, minimum, maximum, power, yj_mean, yj_std = state.parameters
-    x = np.where(missing, median, np.clip(numbers_N, -_HUGE, _HUGE))
+    x = np.where(missing, median, _held(numbers_N))
     z = (x - mean) / std
     winsor = (np.clip(x, low, high) - mean) / std
     rank = _mid_rank(state, x)

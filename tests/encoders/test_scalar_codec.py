@@ -73,6 +73,7 @@ def test_any_number_gives_finite_tensors(name: str, values: list[float]) -> None
 @example(values=[1.7e308, -1.7e308, 3.0], later=[0.0, 1.7e308])
 @example(values=[1e200, -1e200], later=[1.0])
 @example(values=[5e-324, 0.0], later=[1.0])
+@example(values=[0.0, 2.225073858507203e-309], later=[2.225073858507e-311])
 @example(values=[float("nan")], later=[1.0])
 def test_a_fit_on_any_numbers_gives_finite_tensors(values: list[float], later: list[float]) -> None:
     state = fit_scalar(np.array(values))

@@ -234,6 +234,7 @@ def test_batches_of_one_row() -> None:
             return None
 
     plan = PLAN.model_copy(update={"batch_size": 1, "steps_per_epoch": 1})
+    torch.manual_seed(0)
     result, timeline = _run(Tiny(), plan)
     assert result.updates == 8
     assert timeline.entries[-1]["train_loss"] < timeline.entries[0]["train_loss"]
