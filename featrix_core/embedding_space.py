@@ -62,7 +62,7 @@ class EmbeddingSpace:
     Attributes:
         d_model: length of a row embedding. schema: the frozen `TableSchema`.
         training_info: figures of the training; extension_metadata: where an extended space comes from.
-        training_notices: sentences on what the last training was resumed from.
+        training_notices: sentences on what the last training was resumed from, and on a limit that ended it.
         pair_report: decision log of all column pairs with the scores' own check (JOINT-3, JOINT-4).
         movie: where a sample of the training rows stood, epoch by epoch (VIEW-2).
     """
@@ -191,9 +191,16 @@ class EmbeddingSpace:
                 "A loaded space has no rows to train on",
                 remedy="Make a new EmbeddingSpace from data, or extend this one",
             )
+        asked = self.n_epochs if n_epochs is None else n_epochs
+        if asked is not None and asked < 1:
+            raise FeatrixUserError(
+                "A space is trained for at least one epoch",
+                value=asked,
+                remedy="Leave n_epochs out to let the plan decide",
+            )
         plan = plan_space(
             self._sides.n_train,
-            epochs=n_epochs or self.n_epochs,
+            epochs=asked,
             batch_size=batch_size or self.batch_size,
             seed=self.seed,
         )

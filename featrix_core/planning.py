@@ -260,7 +260,7 @@ def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
             name="relationship tokens",
             value=min(relationship_budget(), every),
             unit="at a time",
-            reason="a budget: the active pairs are drawn anew in every epoch",
+            reason="a budget: the active pairs are drawn anew every few updates, until the best are settled",
             source=every,
             why="the source reads every pair at first, which grows with the square of the columns",
             benchmark="plan/relationship tokens",

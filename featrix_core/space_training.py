@@ -108,6 +108,7 @@ def train_space(
             space, objective, plan, timeline, checkpoints, on_progress, snapshots, used.deadline
         )
         space.pair_report = objective.pair_report(space.tokenizer.names)
+        space.training_notices += _cut_short(timeline)
     finally:
         model.to("cpu")
     space.timeline = timeline.document()
@@ -135,6 +136,16 @@ def train_space(
             used.limit,
         ),
     }
+
+
+def _cut_short(timeline: Timeline) -> tuple[str, ...]:
+    """A sentence on a training that a time limit ended before its schedule was through."""
+    ends = [a for a in timeline.corrective_actions if a["action_type"] == "TIME_LIMIT"]
+    return tuple(
+        f"The limit of {end['details']['max_seconds']:g} s ended the training of the space after epoch "
+        f"{end['epoch']} of {end['details']['planned_epochs']}: another run may end after another epoch"
+        for end in ends
+    )
 
 
 def _snapshots(
@@ -193,6 +204,7 @@ def _checkpoints(
     space: EmbeddingSpace, rows: TokenBatch, plan: TrainingPlan, resume: Resume
 ) -> Checkpoints | None:
     wanted = resume.resume or resume.existing_epochs is not None
+    space.training_notices = ()
     if space.output_dir is None:
         if wanted:
             raise FeatrixUserError(

@@ -106,6 +106,8 @@ def _fit(
     def noticed(message: str) -> None:
         notices.append(Notice(code="resumed", message=message))
 
+    if work.in_vain:
+        noticed("There was no unfinished run to go on from: everything was made anew")
     # What a bucket holds is known only by reading it.
     source = (
         {"sha256": sha256_of(Path(data))} if Path(data).is_file() else {"run": str(time.time())}

@@ -31,10 +31,12 @@ class WorkFolder:
 
     Attributes:
         seconds: of every step, also of those that an earlier run took. taken_over: those steps' names.
+        in_vain: an earlier run was to be taken over, and there is none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, in_vain: bool = False) -> None:
         self.path = path
+        self.in_vain = in_vain
         self.seconds: dict[str, float] = {}
         self.taken_over: list[str] = []
 
@@ -88,7 +90,7 @@ def work_folder(out: Path, arguments: Mapping[str, Any], *, resume: bool) -> Ite
     with _locked(work, out):
         write_json(work / _ARGUMENTS, dict(arguments))
         try:
-            yield WorkFolder(work)
+            yield WorkFolder(work, in_vain=resume and not found)
         except FeatrixError:
             if found:  # what an earlier run has done is not lost by a mistake of this one
                 raise

@@ -44,7 +44,7 @@ def train_space(
     Args:
         max_seconds: the schedule is compressed to fit into this time (`EmbeddingSpace.train`).
         resume: go on from the last valid checkpoint there, if there is one.
-        on_notice: told what the training was resumed from.
+        on_notice: told what the training was resumed from, and of a limit that ended it.
     """
     check_limit(max_seconds)
     data, out = load_dataset(Path(dataset)), Path(out)

@@ -74,6 +74,10 @@ class Checkpoints:
         if resume:
             self._remove(self._leftovers())
             self.found = self._newest(up_to)
+            if up_to is not None and self.found is not None:
+                # What was trained after that epoch is given up: the next resume must not go back to it.
+                given_up = [p for epoch, p in self._all().items() if epoch > self.found.epoch]
+                self._remove(given_up)
         elif folder.is_dir():
             self._remove([*self._leftovers(), *self._all().values()])
 

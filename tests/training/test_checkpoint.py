@@ -172,3 +172,14 @@ def test_a_full_disk_leaves_the_training_going(tmp_path: Path, repository: Path)
     assert failed.startswith("[2, 3, 4] The checkpoint of epoch 2 could not be written")
     assert names == "['epoch-000006', 'epoch-000007', 'epoch-000008']"
     assert last == "8 8"
+
+
+def test_epochs_that_were_given_up_are_not_gone_back_to(tmp_path: Path) -> None:
+    first = Checkpoints(tmp_path, {"seed": 1})
+    for epoch in (20, 40, 60):
+        assert first.write(epoch, {"x": torch.zeros(1)}, {}) is None
+    back = Checkpoints(tmp_path, {"seed": 1}, resume=True, up_to=20)
+    assert back.found is not None and back.found.epoch == 20
+    assert back.write(30, {"x": torch.ones(1)}, {}) is None
+    again = Checkpoints(tmp_path, {"seed": 1}, resume=True)
+    assert again.found is not None and again.found.epoch == 30

@@ -114,3 +114,9 @@ def test_batches_of_one_row(credit: pd.DataFrame) -> None:
     tokens = space._rows
     assert tokens is not None
     assert torch.isfinite(space.model.row_embeddings(tokens.rows(rows))).all()
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_at_least_one_epoch(credit: pd.DataFrame, epochs: int) -> None:
+    with pytest.raises(FeatrixUserError, match="at least one epoch"):
+        _space(credit, None, epochs).train()
