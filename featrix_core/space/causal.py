@@ -7,10 +7,13 @@ before, and `y` the fall of the period's loss below its local trend,
 
     lift = Σ ω·D·y / Σ ω·D²        (ω = 0.95^age)
 
-is unbiased whatever the probabilities are, also where a schedule prefers some pairs; a period in which a pair
-had no choice (probability 0 or 1) counts for nothing. In the source's words it is how much more the loss falls in
-a period with the pair than in one without. The fall is taken from the line through the neighbouring periods rather
-than from the period before: the expected effect is the same, the noise a quarter smaller.
+depends on no preference of the schedule; a period in which a pair had no choice (probability 0 or 1) counts for
+nothing. In the source's words it is how much more the loss falls in a period with the pair than in one without.
+
+It is an effect relative to the rest, and the one of the moment. The fall is taken from the line through the
+neighbouring periods, later ones too, which is less noisy than the period before; of an effect that stays in the
+weights about half is seen. From four columns on the mean fall of the other columns is taken off, since a hard batch
+is hard for all: with few columns that mean holds part of the effect itself.
 
 An interaction shows on a third column (`c = a·b`: the pair (a, b) tells c, which neither column's own loss knows),
 so the column that gains most beside the two counts too. It is chosen on one half of the periods and

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from featrix_core.encoders.stacked import StackedLinear, StackedNorm
 from featrix_core.space.relationships import RelationshipTokens
@@ -179,6 +180,8 @@ class JointEncoder(nn.Module):
         self.share_A: Tensor
         self.group_A: Tensor
         self.relations = RelationshipTokens(width)
+        # Switched on when memory runs out (TRAIN-3, `training/recovery.py`).
+        self.recompute = False
         self.blocks = nn.ModuleList([Block(width, heads, dropout) for _ in range(layers)])
         learned = d_model - d_model // 2
         self.cls_norm = nn.LayerNorm(width)
@@ -213,9 +216,10 @@ class JointEncoder(nn.Module):
         cls_B1D, context_BAD = self.cls_D.expand(len(tokens), 1, -1), self._gather(placed)
         for number, block in enumerate(self.blocks, start=1):
             if number == len(self.blocks) and not context:
-                cls_B1D, context_BAD = block(cls_B1D, context_BAD, extra), context_BAD[:, :0]
+                cls_B1D = self._run(block, cls_B1D, context_BAD, extra)
+                context_BAD = context_BAD[:, :0]
             else:
-                x_BLD = block(torch.cat([cls_B1D, context_BAD], dim=1), None, extra)
+                x_BLD = self._run(block, torch.cat([cls_B1D, context_BAD], dim=1), None, extra)
                 cls_B1D, context_BAD = x_BLD[:, :1], x_BLD[:, 1:]
         if context and self.slots < tokens.shape[1]:
             # Merged columns share what the transformer says and differ in what they are.
@@ -231,6 +235,16 @@ class JointEncoder(nn.Module):
         )
         row_BM = nn.functional.normalize(torch.cat(halves, dim=-1), dim=-1)
         return Encoded(row_BM, context_BAD, cls_BD)
+
+    def _run(
+        self, block: nn.Module, asking: Tensor, others: Tensor | None, extra: Tensor | None
+    ) -> Tensor:
+        """A block; with `recompute` its insides are computed again on the way back instead of being kept."""
+        if self.recompute and torch.is_grad_enabled():
+            said: Tensor = checkpoint(block, asking, others, extra, use_reentrant=False)
+            return said
+        said = block(asking, others, extra)
+        return said
 
     def _gather(self, placed_BAD: Tensor) -> Tensor:
         """The transformer's sequence: one token per column, or per merged group."""

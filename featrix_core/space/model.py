@@ -6,7 +6,7 @@ Legend: B rows · A columns · D token width · M row width (`d_model`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -59,6 +59,13 @@ class SpaceModel(nn.Module):
         self.register_buffer("axes_M3", torch.eye(config.d_model, SHOWN))
         self.pairs_Q2: Tensor
         self.axes_M3: Tensor
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # How many pairs a space reads changes while it trains: another state may hold more or fewer.
+        pairs = state_dict.get(f"{prefix}pairs_Q2")
+        if pairs is not None:
+            self.pairs_Q2 = self.pairs_Q2.new_empty(pairs.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def encode(
         self, batch: TokenBatch, hidden_BA: Tensor | None = None, pairs_Q2: Tensor | None = None

@@ -107,7 +107,6 @@ class SpaceObjective:
         self.generator = torch.Generator().manual_seed(sampler.seed + 1)
         self.weights = curriculum(0.0)
         self.trial = PairTrial(sampler, len(model.joint.column_AD), model.pairs_Q2)
-        model.register_load_state_dict_pre_hook(_resize_pairs)  # type: ignore[no-untyped-call]
         self.health_B = distinct_rows(rows)
         self.temperature_factor = 1.0
 
@@ -270,10 +269,3 @@ class _Found(NamedTuple):
     figures: dict[str, float | Tensor]
     hidden_loss_A: Tensor
     hidden_A: Tensor
-
-
-def _resize_pairs(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """How many pairs a space reads changes while it trains: another state may hold more or fewer."""
-    pairs = state.get(f"{prefix}pairs_Q2")
-    if pairs is not None and isinstance(module, SpaceModel):
-        module.pairs_Q2 = module.pairs_Q2.new_empty(pairs.shape)

@@ -1,7 +1,8 @@
 """The running experiment on column pairs: periods, draws, losses, and what the finished space keeps (JOINT-3).
 
 An observation period is four updates: an epoch of a small table, and at least 75 periods in every training. One
-period in three, drawn beforehand, is held out: no decision looks at it, so that the scores can be checked on it.
+period in three, drawn beforehand, is held out: no decision knows which pairs were active in it, so that the scores
+can be checked on it. (Its losses are part of the trend that its neighbours are measured from.)
 
 Legend: A columns · P pairs · Q active pairs · S pairs seen · T periods.
 """

@@ -24,8 +24,9 @@ MOST_STEPS, MOST_SECONDS = 3, 1.0
 """A dry run ends after so many steps beyond the first, or after so many seconds."""
 MARGIN = 0.9
 """Share of a time limit that is planned for: steps differ."""
-COPIES = 5
-"""Weights, their gradients, AdamW's two moments and the best weights so far."""
+COPIES = 8
+"""Weights, gradients, AdamW's two moments, the best weights so far, and what an epoch can be begun again from:
+weights and moments once more."""
 OVERHEAD = 1.5
 """Memory of a step over what its backward pass needs: gradients of tokens, freed blocks."""
 
@@ -109,7 +110,7 @@ def measure_steps(
     return StepCost(
         step_seconds=sorted(taken)[len(taken) // 2],
         validation_seconds=_seconds(objective.validate, clock),
-        weight_bytes=sum(p.nbytes for p in module.parameters()),
+        weight_bytes=sum(tensor.nbytes for tensor in module.state_dict().values()),
         saved_bytes=saved,
     )
 

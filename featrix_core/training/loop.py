@@ -45,7 +45,7 @@ from featrix_core.training.protocols import (
     Tempered,
 )
 from featrix_core.training.recovery import NotANumber, need_less_memory, no_number, retry_slower
-from featrix_core.training.state import RunState, load_weights
+from featrix_core.training.state import RunState
 from featrix_core.training.timeline import Timeline
 
 __all__ = ["EpochDone", "LoopResult", "Objective", "Progress", "Run", "deterministic", "run_loop"]
@@ -124,7 +124,7 @@ class Run:
                 standing.epoch += 1
                 self._judge(self._epoch())
         if self.state.best_state is not None:
-            load_weights(self.module, self.state.best_state)
+            self.module.load_state_dict(self.state.best_state)
         self.module.eval()
         if timeline.path is not None:
             timeline.write(timeline.path)
@@ -200,10 +200,10 @@ class Run:
     def _measured(self, weights: dict[str, Tensor]) -> float:
         """Validation loss of earlier weights; the module keeps its present ones."""
         kept = self.state.weights()
-        load_weights(self.module, weights)
+        self.module.load_state_dict(weights)
         self.module.eval()
         loss, _ = self.objective.validate()
-        load_weights(self.module, kept)
+        self.module.load_state_dict(kept)
         if not math.isfinite(loss):
             raise no_number(self.state, "validation")
         return loss

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from featrix_core.training.device import device_of, random_tensors, restore_random
 from featrix_core.training.optimisation import (
@@ -54,15 +54,6 @@ class Standing:
         return self.before + self.epoch
 
 
-def load_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load a state whose buffers may have other lengths than the module's, such as a list of active pairs."""
-    for name, buffer in list(module.named_buffers()):
-        if name in weights and weights[name].shape != buffer.shape:
-            place, _, own = name.rpartition(".")
-            setattr(module.get_submodule(place), own, weights[name].to(buffer.device).clone())
-    module.load_state_dict(weights)
-
-
 class RunState:
     """Weights, optimiser, average, random generators and counters of one run over an objective."""
 
@@ -106,7 +97,7 @@ class RunState:
     def begin_again_from_best(self) -> None:
         """The best state with fresh moments; where nothing was validated yet, the present one."""
         if self.best_state is not None:
-            load_weights(self.module, self.best_state)
+            self.module.load_state_dict(self.best_state)
         self.optimizer.state.clear()
         self.average.restart()
 
@@ -139,7 +130,7 @@ class RunState:
             part, key = name.split("/", 1)
             parts.setdefault(part, {})[key] = value
         vars(self.standing).update(record["standing"])
-        load_weights(self.module, parts["module"])
+        self.module.load_state_dict(parts["module"])
         restore_optimizer(self.optimizer, parts.get("optimizer", {}))
         self.average.restore(parts.get("average", {}), self.standing.average_updates)
         restore_random(parts["random"], self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from featrix_core.space.joint_encoder import Attention
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.table import TypedColumn
+from featrix_core.training.device import recompute_blocks
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +166,26 @@ def test_shape_follows_the_table(columns: int, rows: int, d_model: int) -> None:
     assert config.d_model == d_model
     assert config.width % config.heads == 0
     assert relationship_budget() == 24
+
+
+def test_computing_blocks_again_changes_neither_rows_nor_gradients(
+    trip_space: EmbeddingSpace, batch: TokenBatch
+) -> None:
+    """What a training does when memory runs out (TRAIN-3)."""
+    found = []
+    for recompute in (False, True):
+        model = copy.deepcopy(trip_space.model)
+        assert recompute_blocks(model) if recompute else not model.joint.recompute
+        rows = model.rows_of(model.encoders(batch), None)
+        rows[:, :7].sum().backward()
+        found.append((rows.detach(), model.joint.blocks[0].attention.query.weight.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][1] is not None and float(found[0][1].abs().sum()) > 0
+    torch.testing.assert_close(found[1][1], found[0][1])
+
+
+def test_a_state_with_other_pairs_can_be_loaded(trip_space: EmbeddingSpace) -> None:
+    model = copy.deepcopy(trip_space.model)
+    for pairs in (torch.zeros((0, 2), dtype=torch.int64), torch.tensor([[0, 1], [1, 2], [2, 4]])):
+        model.load_state_dict({**model.state_dict(), "pairs_Q2": pairs})
+        assert torch.equal(model.pairs_Q2, pairs)

@@ -148,7 +148,7 @@ def test_a_dry_run_leaves_no_trace_and_tells_seconds(rows: pd.DataFrame) -> None
     assert torch.equal(random, torch.get_rng_state())
     assert all(torch.equal(before[n], v) for n, v in space.model.state_dict().items())
     said = cost.estimate(plan, len(rows))
-    assert cost.step.weight_bytes == 4 * sum(p.numel() for p in space.model.parameters())
+    assert cost.step.weight_bytes == sum(t.nbytes for t in space.model.state_dict().values())
     # Two views of a batch and all their tokens are held at least once.
     tokens = 2 * plan.batch_size * cost.columns * space.model.config.width * 4
     assert tokens < cost.step.saved_bytes < 200 * tokens
