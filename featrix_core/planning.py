@@ -35,7 +35,7 @@ class PlanValue(Frozen):
         name, value, unit: what it is; `value` None: not used.
         reason: why it has this value.
         source: the source's value for this table; `why`: why ours differs, empty where it does not.
-        benchmark: the row that supports the difference, `suite/row` of `make bench-space`.
+        benchmark: the row that puts the difference to the test, `suite/row` of `make bench-space`.
         stage: whether the space's training uses it or a predictor's.
     """
 

@@ -160,7 +160,7 @@ def rendered(planned: Planned, width: int) -> RenderableType:
     grid.add_column("source", min_width=10)
     grid.add_column("reason", ratio=1)
     if wide:
-        grid.add_column("benchmark", min_width=16)
+        grid.add_column("put to the test by", min_width=16)
     for value in (PlanValue.model_validate(v) for v in planned.document["values"]):
         reason = value.reason + (f". Differs: {value.why}" if value.why else "")
         name = value.name + (" (predictor)" if value.stage == "predictor" else "")

@@ -14,9 +14,9 @@ from typing import Any
 
 from featrix_core.errors import FeatrixError, FeatrixUserError
 from featrix_core.files import canonical_json, read_json, sha256_of, write_json
+from featrix_core.steps.names import WORK_PREFIX
 
 _ARGUMENTS = "arguments.json"
-_PREFIX = ".work-"
 
 
 def folder_digest(folder: Path) -> str:
@@ -76,9 +76,9 @@ def work_folder(out: Path, arguments: Mapping[str, Any], *, resume: bool) -> Ite
         FeatrixUserError: the run that left it had other arguments, or is still at work.
     """
     key = hashlib.sha256(canonical_json(dict(arguments)).encode()).hexdigest()[:12]
-    work = out / f"{_PREFIX}{key}"
+    work = out / f"{WORK_PREFIX}{key}"
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    work_before = sorted(out.glob(f"{_PREFIX}*")) if out.is_dir() else []
+    work_before = sorted(out.glob(f"{WORK_PREFIX}*")) if out.is_dir() else []
     for other in work_before:
         with _locked(other, out):
             if resume and other != work:

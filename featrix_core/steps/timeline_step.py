@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.files import read_json
-from featrix_core.steps.names import TIMELINE
+from featrix_core.steps.names import TIMELINE, WORK_PREFIX
 from featrix_core.steps.outputs import check_output_file
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def read_document(source: Path) -> tuple[dict[str, Any], Path]:
     Raises:
         FeatrixUserError: nothing there, no JSON, or JSON that is no timeline.
     """
-    places = (source, source / TIMELINE, source / "space" / TIMELINE)
+    # A fit at work, or one that was killed, keeps the timeline of its space in its work folder.
+    at_work = sorted(source.glob(f"{WORK_PREFIX}*/base*/{TIMELINE}"))
+    places = (source, source / TIMELINE, source / "space" / TIMELINE, *at_work)
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise FeatrixUserError(

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 
 from featrix_core import EmbeddingSpace
 from featrix_core.errors import FeatrixUserError
+from featrix_core.steps.names import WORK_PREFIX
 from featrix_core.steps.timeline_step import PICTURE, as_timeline, read_document, show_timeline
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -50,6 +51,14 @@ def space(credit_space: EmbeddingSpace, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("timeline") / "credit" / "space"
     credit_space.save(folder)
     return folder
+
+
+def test_a_fit_at_work_can_be_looked_at(tmp_path: Path) -> None:
+    place = tmp_path / f"{WORK_PREFIX}0123456789ab" / "base.training"
+    place.mkdir(parents=True)
+    (place / "training_timeline.json").write_text(json.dumps(document()), encoding="utf-8")
+    found, path = read_document(tmp_path)
+    assert len(found["timeline"]) == 30 and path.parent == place
 
 
 def written(folder: Path, content: Any) -> Path:
