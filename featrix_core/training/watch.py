@@ -5,7 +5,7 @@ A pure state machine: it reads entries, names actions and keeps its state as JSO
 | failure | intervention |
 | --- | --- |
 | NO_LEARNING, nothing learned so far | the ladder: rate × 3, temperature × 2, rate × 2, temperature × 2, end |
-| NO_LEARNING after learning, VERY_SLOW_LEARNING | early stopping waits: the annealing is still to come |
+| NO_LEARNING after learning, VERY_SLOW_LEARNING | early stopping, if planned, waits: the annealing is to come |
 | UNSTABLE_TRAINING without progress | rate halved for good, several times if it has to be |
 | SEVERE or MODERATE_OVERFITTING | noted once: the best validated weights are kept anyway; severe: boosts end |
 | DEAD_NETWORK, EMBEDDING_COLLAPSE early on | once: start again from other weights; after that, or late: give up |
@@ -116,7 +116,9 @@ class Watch:
 
     @property
     def stop_blocked(self) -> bool:
-        """Whether early stopping has to wait after the present epoch."""
+        """Whether early stopping has to wait after the present epoch; never where the plan has no patience."""
+        if self.plan.patience is None:
+            return False
         return self._state.epoch < max(self._state.blocked_until, self._state.boost_until)
 
     @property
@@ -273,7 +275,7 @@ class Watch:
         # After the ladder's end nothing more is waited for.
         if slow and state.stage < LAST_STAGE and not self.stop_blocked:
             trigger = failures.NO_LEARNING if flat else failures.VERY_SLOW_LEARNING
-            return [self._block(trigger)]
+            return self._block(trigger)
         return []
 
     def _climb(self, run: list[dict[str, Any]], flat: bool) -> list[Action]:
@@ -303,7 +305,7 @@ class Watch:
             details = {"temperature_multiplier": TEMPERATURE_BOOST, "stage": state.stage}
             details |= {"temperature_factor": state.temperature_boost}
             boost = Action("TEMP_BOOST", trigger, details, f"TEMP_BOOST_{TEMPERATURE_BOOST:.0f}X")
-        return [boost, self._block(trigger)]
+        return [boost, *self._block(trigger)]
 
     def _last(self, run: list[dict[str, Any]]) -> list[Action]:
         """Stage 5: a run that gained anything is accepted as it is, another one is given up."""
@@ -316,10 +318,12 @@ class Watch:
         what = f"The loss never fell by more than {SOMETHING:.0%}, whatever rate and temperature."
         return [end, self._raise(failures.NO_LEARNING, what, self.plan.learning_rate * 10 or 1e-3)]
 
-    def _block(self, trigger: str) -> Action:
+    def _block(self, trigger: str) -> list[Action]:
+        if self.plan.patience is None:  # nothing would stop early
+            return []
         self._state.blocked_until = self._state.epoch + BLOCK_EPOCHS
         details = {"block_epochs": BLOCK_EPOCHS}
-        return Action("EARLY_STOP_BLOCK", trigger, details, "EARLY_STOP_BLOCKED")
+        return [Action("EARLY_STOP_BLOCK", trigger, details, "EARLY_STOP_BLOCKED")]
 
     def _end_boosts(self, trigger: str) -> Action:
         state = self._state

@@ -12,7 +12,9 @@ from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.timeline import Timeline
 from featrix_core.training.watch import Action, Watch
 
-PLAN = TrainingPlan(epochs=100, batch_size=8, steps_per_epoch=2, learning_rate=0.01, weight_decay=0)
+PLAN = TrainingPlan(
+    epochs=100, batch_size=8, steps_per_epoch=2, learning_rate=0.01, weight_decay=0, patience=20
+)
 
 
 class Simulation:
@@ -254,6 +256,18 @@ def test_overfitting_is_noted_and_frees_early_stopping() -> None:
     assert "BEST_WEIGHTS_KEPT" in run.of(11)["corrective_actions"]
     assert not run.watch.stop_blocked
     assert set(run.rates()) == {1.0}
+
+
+def test_without_a_patience_nothing_is_blocked() -> None:
+    """Nothing would stop early: no action and no label says that it was put off; the ladder stays."""
+    plan = PLAN.model_copy(update={"patience": None})
+    run = Simulation(plan).epochs([4.0 - 0.001 * k for k in range(6)], norm=0.005)
+    assert run.of(6)["failures_detected"] == ["VERY_SLOW_LEARNING"]
+    assert run.kinds() == []
+    run = Simulation(plan).epochs([4.0] * 17)
+    assert run.kinds() == [(16, "LR_BOOST")]
+    assert run.of(17)["corrective_actions"] == ["LR_BOOST_ACTIVE"]
+    assert not run.of(17)["early_stop_blocked"]
 
 
 def test_a_dead_network_begins_again_once() -> None:
