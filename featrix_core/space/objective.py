@@ -28,6 +28,7 @@ from featrix_core.space.model import SpaceModel
 from featrix_core.space.pair_log import pair_report
 from featrix_core.space.pair_trial import PairTrial
 from featrix_core.space.relationships import PairSampler
+from featrix_core.space.shards import Processes, Shard
 
 CONTRASTIVE_SCALE = 0.005
 """Factor on the source's curriculum weights of the joint, marginal and spread losses. At ten times as much they
@@ -88,7 +89,13 @@ class SpaceObjective:
         sides: which of them train and which validate.
         weights_N: weight of every row, mean 1 (DATA-5). The reconstruction losses follow it; the contrastive
             ones tell the rows of a batch apart and count each once.
+
+    Attributes:
+        processes: those that share every batch, each of them with an objective of its own over the same rows
+            (TRAIN-9). All random numbers are drawn for the whole batch, so that they agree.
     """
+
+    processes: Processes | None = None
 
     def __init__(
         self,
@@ -220,27 +227,37 @@ class SpaceObjective:
         pairs_Q2: Tensor,
     ) -> _Found:
         model, weights = self.model, self.weights
+        shard = Shard(self.processes, len(index_B))
         batch = self.rows.rows(index_B)
-        missing_BA = batch.missing_NA
+        hidden_VBA = torch.stack(complementary_masks(batch.missing_NA, generator))
+        if not shard.whole:
+            batch = batch.rows(shard.own)
         tokens_BAD = model.encoders(batch)
-        rows = batch.n_rows
-        hidden_VBA = torch.stack(complementary_masks(missing_BA, generator)).to(tokens_BAD.device)
-        both_BM = model.rows_of(tokens_BAD, hidden_VBA.flatten(0, 1), pairs_Q2)
-        both_VBM = both_BM.view(2, rows, -1)
+        hidden_VBA = hidden_VBA.to(tokens_BAD.device)
+        own_VBA = hidden_VBA[:, shard.own]
+        both_BM = model.rows_of(tokens_BAD, own_VBA.flatten(0, 1), pairs_Q2)
+        both_VBM = both_BM.view(2, batch.n_rows, -1)
         one_BM, other_BM = both_VBM.unbind()
         cells_VBA = model.decoders(both_VBM, batch)
         if weight_B is not None:
-            cells_VBA = cells_VBA * weight_B.unsqueeze(-1)
-        reconstruction = cells_VBA.mean()
-        few = slice(0, CONTRASTIVE_ROWS)
+            cells_VBA = cells_VBA * weight_B[shard.own].unsqueeze(-1)
+        reconstruction = shard.share(cells_VBA.mean())
+        hidden_loss_A = (cells_VBA.detach() * own_VBA).sum((0, 1))
+        few, said_BAD = slice(0, CONTRASTIVE_ROWS), None
+        if not shard.whole:
+            # The maps from rows to tokens are trained: each process uses them on its own rows.
+            own = shard.first(CONTRASTIVE_ROWS)
+            rows = [one_BM[own], other_BM[own], tokens_BAD[own], model.predict_tokens(one_BM[own])]
+            rows, sums = shard.joined(CONTRASTIVE_ROWS, rows, [reconstruction, hidden_loss_A])
+            (one_BM, other_BM, tokens_BAD, said_BAD), (reconstruction, hidden_loss_A) = rows, sums
         columns = tokens_BAD.shape[1]
         # A boost goes past the clamp of 0.2: small tables stand at it already, and it would change nothing.
         temperature = self.temperature_factor * adaptive_temperature(len(one_BM[few]), columns)
         joint = info_nce(one_BM[few], other_BM[few], temperature)
         spread = spread_loss(one_BM[few], temperature)
-        marginal_A = marginal_losses(
-            model.predict_tokens(one_BM[few]), tokens_BAD[few].detach(), temperature
-        )
+        if said_BAD is None:
+            said_BAD = model.predict_tokens(one_BM[few])
+        marginal_A = marginal_losses(said_BAD, tokens_BAD[few].detach(), temperature)
         marginal = marginal_A.mean()
         total = (
             weights.reconstruction * reconstruction
@@ -258,8 +275,7 @@ class SpaceObjective:
             "spread_temperature": temperature,
             "dropout_rate": model.config.dropout,
         }
-        hidden_loss_A = (cells_VBA.detach() * hidden_VBA).sum((0, 1))
-        return _Found(total, figures, hidden_loss_A, hidden_VBA.sum((0, 1)))
+        return _Found(shard.counted(total), figures, hidden_loss_A, hidden_VBA.sum((0, 1)))
 
 
 class _Found(NamedTuple):
