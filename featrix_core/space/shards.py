@@ -89,12 +89,12 @@ class Shard:
         shared_KF = rows_PX.reshape(count, most, -1).transpose(0, 1).flatten(0, 1)[:few]
         widths = [math.prod(part.shape[1:]) for part in rows]
         joined: list[Tensor] = []
-        for part, shared in zip(rows, shared_KF.split(widths, dim=1), strict=True):
+        for part, shared in zip(rows, torch.split(shared_KF, widths, dim=1), strict=True):
             there = shared.reshape(few, *part.shape[1:]).to(part.dtype, copy=True)
             there[rank::count] = part
             joined.append(there)
         sizes = [part.numel() for part in sums]
-        added = zip(sums, sums_X.split(sizes), strict=True)
+        added = zip(sums, torch.split(sums_X, sizes), strict=True)
         return joined, [with_value(part, total.view(part.shape)) for part, total in added]
 
 

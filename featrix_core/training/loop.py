@@ -71,7 +71,7 @@ def deterministic(seed: int) -> Iterator[torch.Generator]:
 class Run:
     """One training that can be broken off and resumed; `train` does all of it.
 
-    A data-parallel run overrides `rows` (which rows of the epoch's order a step takes) and `step`.
+    Where several processes train together, `distributed.TeamRun` does.
 
     Args:
         watch: names what is done about failures; None lets the schedule alone decide.
@@ -202,7 +202,7 @@ class Run:
         kept = self.state.weights()
         self.module.load_state_dict(weights)
         self.module.eval()
-        loss, _ = self.objective.validate()
+        loss, _ = self.measure()
         self.module.load_state_dict(kept)
         if not math.isfinite(loss):
             raise no_number(self.state, "validation")
@@ -226,7 +226,8 @@ class Run:
         rate, steep, norm, loss = 0.0, torch.zeros(()), torch.zeros(()), torch.zeros(())
         for step in range(standing.steps):
             rate = highest * one_cycle((done + step) / updates)
-            loss, norm, figures = self.step(self.rows(order, step), rate)
+            rows = order[step * standing.batch_size : (step + 1) * standing.batch_size]
+            loss, norm, figures = self.step(rows, rate)
             standing.updates += 1
             steep = steep + (norm > HIGH_NORM * loss.abs())
             for key, value in {"train_loss": loss, **figures}.items():
@@ -257,32 +258,36 @@ class Run:
             entry["dropout_rate"] = plan.dropout * dropout_factor(progress)
         return entry
 
-    def rows(self, order: Tensor, step: int) -> Tensor:
-        """Row numbers of one step of an epoch."""
-        size = self.standing.batch_size
-        return order[step * size : (step + 1) * size]
-
     def step(self, rows: Tensor, rate: float) -> tuple[Tensor, Tensor, dict[str, float | Tensor]]:
         """One update at `rate`: its loss, length of the gradient before clipping, figures."""
         optimizer = self.state.optimizer
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        with precision(self.state.device):
-            loss, figures = self.objective.loss(rows)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss, figures = self.gradients(rows)
         longest = clip_threshold(self.plan, loss)
         norm = nn.utils.clip_grad_norm_(self.state.trained, longest, foreach=True)
         optimizer.step()
         self.state.average.update()
         return loss.detach(), norm, figures
 
+    def gradients(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """Loss and figures of a batch; its gradients are in their places."""
+        with precision(self.state.device):
+            loss, figures = self.objective.loss(rows)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss, figures
+
+    def measure(self) -> tuple[float, dict[str, Any]]:
+        """Validation loss of the module as it is, and figures."""
+        return self.objective.validate()
+
     def _validate(self) -> tuple[float, dict[str, Any]]:
         """Validate the averaged weights and keep them if they are the best so far."""
         standing = self.standing
         with self.state.average.swapped():
             self.module.eval()
-            loss, figures = self.objective.validate()
+            loss, figures = self.measure()
             if not math.isfinite(loss):
                 raise NotANumber("validation")
             if standing.best_loss is None or loss < standing.best_loss:
@@ -370,6 +375,7 @@ def run_loop(
     checkpoints: Checkpoints | None = None,
     on_epoch: OnEpoch | None = None,
     deadline: Deadline | None = None,
+    kind: Callable[..., Run] = Run,
 ) -> LoopResult:
     """Train; the module ends in its best validated state. Epochs are counted on in the timeline.
 
@@ -379,7 +385,7 @@ def run_loop(
     Raises:
         TrainingError: the loss stays no number, memory is short of a single row, or the watch gives up.
     """
-    run = Run(
+    run = kind(
         objective,
         plan,
         timeline,

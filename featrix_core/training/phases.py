@@ -27,6 +27,7 @@ def run_phases(
     checkpoints: Checkpoints | None = None,
     on_epoch: OnEpoch | None = None,
     deadline: Deadline | None = None,
+    kind: Callable[..., Run] = Run,
 ) -> LoopResult:
     """Half the epochs under `only_new`, which lets gradients reach new weights alone, then the rest jointly.
 
@@ -34,11 +35,11 @@ def run_phases(
     second phase holds all that the first one did.
 
     Args:
-        watch: makes the watch of a phase.
+        watch: makes the watch of a phase. kind: makes its run.
     """
 
     def run(part: TrainingPlan, phase: int) -> LoopResult:
-        return Run(
+        return kind(
             objective,
             part,
             timeline,
