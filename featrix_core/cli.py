@@ -77,7 +77,6 @@ def fit(
     from featrix_core.steps.fitting import fit as fit_steps
     from featrix_core.strings.embedder import get_default_embedder
     from featrix_core.summary import comparison_table, seconds_table
-    from featrix_core.tables.schema import Notice
 
     settings = StepConfig.from_settings(read_settings(config)) if config else None
     screen = console()
@@ -93,8 +92,8 @@ def fit(
             resume=resume,
             on_step=progress.start,
             on_bytes=progress.reading,
+            on_notice=lambda notice: _say_notices(screen, [notice]),
         )
-    _say_notices(screen, map(Notice.model_validate, metrics["notices"]))
     screen.print(seconds_table(metrics["seconds"]))
     screen.print(comparison_table(target, metrics, metrics["baselines"]))
     for part in ("report.html", "predictor", "space", "metrics.json"):
@@ -332,7 +331,8 @@ def _bundle(model: Path, kind: str) -> Path:
 
 def _say_notices(screen: Any, notices: Iterable[Notice]) -> None:
     for notice in notices:
-        screen.print(f"note: {notice.message} ({notice.action})", style="yellow", markup=False)
+        done = f" ({notice.action})" if notice.action else ""
+        screen.print(f"note: {notice.message}{done}", style="yellow", markup=False)
 
 
 def main(arguments: list[str] | None = None) -> None:

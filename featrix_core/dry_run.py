@@ -122,21 +122,26 @@ def limited(
     max_seconds: float,
     record: Path | None,
     resume: bool,
+    trained: int = 0,
 ) -> Limited:
     """The plan with as many epochs as fit into `max_seconds`, from a dry run on the actual rows.
 
     How many fit is a matter of the machine and of the moment. It is kept in the file `record`, and a training
-    that is resumed goes on with the number that it began with.
+    that is resumed under the same limit goes on with the number that it began with. Under another limit they
+    are counted anew, but never fewer than the `trained` ones that a checkpoint holds already.
     """
-    deadline = Deadline(max_seconds)
+    deadline, least = Deadline(max_seconds), min(trained, plan.epochs)
     if resume and record is not None and record.is_file():
-        limit = Limit.model_validate(read_json(record)["limit"])
-        return Limited(
-            plan.model_copy(update={"epochs": read_json(record)["epochs"]}), limit, deadline
-        )
+        kept = read_json(record)
+        limit = Limit.model_validate(kept["limit"])
+        if limit.max_seconds == max_seconds:
+            epochs = max(kept["epochs"], least)
+            return Limited(plan.model_copy(update={"epochs": epochs}), limit, deadline)
     device = choose_device()
     cost = SpaceCost(copy.deepcopy(model).to(device), moved(rows, device), sides, plan)
     fitted = cost.fitted(plan, sides.n_train, max_seconds)
+    if fitted.epochs < least:
+        fitted = fitted.model_copy(update={"epochs": least})
     limit = Limit(max_seconds=max_seconds, planned_epochs=plan.epochs)
     if record is not None:
         record.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,9 @@ def run(
     workdir: Annotated[Path, typer.Option("--workdir", help="Folder of the run.")] = Path("out"),
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="JSON file: data, targets, features, joins, settings."),
+        typer.Option(
+            "--config", help="JSON file: data, targets, features, joins, max_seconds, settings."
+        ),
     ] = None,
     seed: Seed = 42,
 ) -> None:

@@ -11,12 +11,13 @@ from rich.console import Console
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import canonical_json, read_json, replace_path
 from featrix_core.steps.config import StepConfig
+from featrix_core.steps.limits import check_limit
 from featrix_core.steps.outputs import check_output_folder
 from featrix_core.summary import comparison_table, seconds_table
 
 RESERVED = ("space", "steps", "mlartifacts", "..", ".")
 """Names that a target cannot have: its results would replace other things of the run."""
-KNOWN = ("data", "targets", "features", "joins", "name", "settings")
+KNOWN = ("data", "targets", "features", "joins", "name", "max_seconds", "settings")
 """Keys of the configuration file; paths in it are relative to the file."""
 
 
@@ -25,6 +26,20 @@ def _beside(config: Path | None, value: str) -> str:
     if not value or config is None or "://" in value:
         return value
     return str((config.parent / value).resolve())
+
+
+def _limit(value: object) -> float:
+    """Seconds of the space's training as the pipeline takes them; 0: no limit."""
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FeatrixUserError(
+            "The key 'max_seconds' of the configuration file is not a number",
+            value=value,
+            remedy="Give seconds, at least 1, or leave it out",
+        )
+    check_limit(value)
+    return float(value)
 
 
 def run_train_pipeline(
@@ -62,6 +77,7 @@ def run_train_pipeline(
                 column=target,
                 remedy="Rename the target column, or use `featrix fit`, which needs no name for it",
             )
+    max_seconds = _limit(given.get("max_seconds"))
     from pipelines.run_local import StepRun, run_train
 
     check_output_folder(workdir)
@@ -76,6 +92,7 @@ def run_train_pipeline(
         "join_spec": _beside(config, given.get("joins", "")),
         "features": _beside(config, given.get("features", "")),
         "seed": seed,
+        "max_seconds": max_seconds,
         "name": name,
         "tracking": tracking or f"sqlite:///{(workdir / 'mlflow.db').resolve()}",
     }

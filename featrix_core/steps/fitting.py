@@ -37,18 +37,23 @@ def fit(
     resume: bool = False,
     on_step: Callable[[str], OnProgress | None] | None = None,
     on_bytes: OnBytes | None = None,
+    on_notice: Callable[[Notice], None] | None = None,
 ) -> dict[str, Any]:
     """Write `space/`, `predictor/`, `metrics.json` and `report.html` under `out`; all of them or none.
 
     Rows that could not be read stand in `bad_rows.jsonl` beside them. Until the end all work is in a folder
-    `.work-…` under `out`, which stays behind when the process is killed or interrupted.
+    `.work-…` under `out`, which stays behind when the process is killed or interrupted, or when something fails
+    after the space was finished.
 
     Args:
-        max_seconds: of the space's training, whose schedule is compressed to fit.
+        max_seconds: of the space's training, whose schedule is compressed to fit. May be another one than that
+            of the run that is gone on from: the new one holds, and a space that was finished under the old one
+            is trained anew.
         resume: take over the steps that such a run of the same arguments has finished, and go on in the
             middle of the space's training (TRAIN-6); the result is that of an unbroken run.
         on_step: called with a step's name when it starts; hands back who is told of its progress.
         on_bytes: told of bytes read and bytes in all while the data are read.
+        on_notice: told of every notice when it comes up; all of them stand in the figures as well.
 
     Raises:
         FeatrixUserError: an output that cannot be written, an unfinished run of other arguments, or the
@@ -69,17 +74,51 @@ def fit(
         "config": None if config is None else config.model_dump(mode="json"),
         "features": sha256_of(Path(features)) if features else "",
         "seed": seed,
-        "max_seconds": max_seconds,
         "version": VERSION,
     }
-    with work_folder(out, arguments, resume=resume) as work:
-        metrics = _fit(work, data, target, arguments, config, features, seed, on_step, on_bytes)
+    notices = _Notices(on_notice)
+    with work_folder(out, arguments, resume=resume, on_kept=notices.kept) as work:
+        metrics = _fit(
+            work,
+            data,
+            target,
+            arguments,
+            config,
+            features,
+            seed,
+            max_seconds,
+            on_step,
+            on_bytes,
+            notices,
+        )
         for part in ("space", "predictor", METRICS, "report.html"):
             _replace(work.path / part, out / part)
         (out / BAD_ROWS).unlink(missing_ok=True)  # of an earlier fit
         if (work.path / "dataset" / BAD_ROWS).is_file():
             _replace(work.path / "dataset" / BAD_ROWS, out / BAD_ROWS)
     return metrics
+
+
+class _Notices:
+    """Notices of a fit in the order in which they came up; each is told at once."""
+
+    def __init__(self, tell: Callable[[Notice], None] | None) -> None:
+        self.all: list[Notice] = []
+        self._tell = tell
+
+    def add(self, notice: Notice) -> None:
+        """One more."""
+        self.all.append(notice)
+        if self._tell is not None:
+            self._tell(notice)
+
+    def resumed(self, message: str) -> None:
+        """Something that a training says."""
+        self.add(Notice(code="resumed", message=message))
+
+    def kept(self) -> None:
+        """A failed fit leaves finished steps behind."""
+        self.resumed("What was finished is kept: the same command with --resume goes on from it")
 
 
 def _fit(
@@ -90,11 +129,13 @@ def _fit(
     config: StepConfig | None,
     features: str,
     seed: int,
+    max_seconds: float | None,
     on_step: Callable[[str], OnProgress | None] | None,
     on_bytes: OnBytes | None,
+    notices: _Notices,
 ) -> dict[str, Any]:
     """All steps within the work folder."""
-    folder, notices = work.path, list[Notice]()
+    folder = work.path
     dataset, base, space = folder / "dataset", folder / "base", folder / "space"
     trained, predictor = folder / "trained", folder / "predictor"
 
@@ -103,11 +144,8 @@ def _fit(
     ) -> str:
         return work.step(step, out, inputs, lambda: call(on_step(step) if on_step else None))
 
-    def noticed(message: str) -> None:
-        notices.append(Notice(code="resumed", message=message))
-
     if work.in_vain:
-        noticed("There was no unfinished run to go on from: everything was made anew")
+        notices.resumed("There was no unfinished run to go on from: everything was made anew")
     # What a bucket holds is known only by reading it.
     source = (
         {"sha256": sha256_of(Path(data))} if Path(data).is_file() else {"run": str(time.time())}
@@ -120,20 +158,23 @@ def _fit(
             data, [target], dataset, config=config, seed=seed, on_bytes=on_bytes
         ),
     )
+    for found in read_json(dataset / "ingest.json")["notices"]:
+        notices.add(Notice.model_validate(found))
     first = run(
         "train space",
         base,
-        {"dataset": read, "max_seconds": arguments["max_seconds"]},
+        {"dataset": read, "max_seconds": max_seconds},
         lambda p: steps.train_space(
             dataset,
             base,
             seed=seed,
-            max_seconds=arguments["max_seconds"],
+            max_seconds=max_seconds,
             resume=True,
             on_progress=p,
-            on_notice=noticed,
+            on_notice=notices.resumed,
         ),
     )
+    work.worth_keeping = True
     extended = run(
         "extend space",
         space,
@@ -165,16 +206,15 @@ def _fit(
     )
     work.seconds["report"] = round(time.monotonic() - started, 2)
     if work.taken_over:
-        noticed(f"Taken over from the run before: {', '.join(work.taken_over)}")
+        notices.resumed(f"Taken over from the run before: {', '.join(work.taken_over)}")
     evaluation = read_json(predictor / "evaluation.json")
-    told = [notice.model_dump(mode="json") for notice in notices]
     metrics = {
         **evaluation["metrics"],
         "target": target,
         "holdout_rows": evaluation["holdout_rows"],
         "baselines": evaluation["baselines"],
         "seconds": work.seconds,
-        "notices": [*told, *read_json(dataset / "ingest.json")["notices"]],
+        "notices": [notice.model_dump(mode="json") for notice in notices.all],
     }
     write_json(folder / METRICS, metrics)
     return metrics

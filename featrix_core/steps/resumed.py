@@ -32,11 +32,13 @@ class WorkFolder:
     Attributes:
         seconds: of every step, also of those that an earlier run took. taken_over: those steps' names.
         in_vain: an earlier run was to be taken over, and there is none.
+        worth_keeping: to be set when so much is done that an error must not remove it.
     """
 
     def __init__(self, path: Path, in_vain: bool = False) -> None:
         self.path = path
         self.in_vain = in_vain
+        self.worth_keeping = False
         self.seconds: dict[str, float] = {}
         self.taken_over: list[str] = []
 
@@ -66,11 +68,18 @@ class WorkFolder:
 
 
 @contextmanager
-def work_folder(out: Path, arguments: Mapping[str, Any], *, resume: bool) -> Iterator[WorkFolder]:
-    """A folder below `out` that is gone when all went well, or when an error says that it is of no use.
+def work_folder(
+    out: Path,
+    arguments: Mapping[str, Any],
+    *,
+    resume: bool,
+    on_kept: Callable[[], None] | None = None,
+) -> Iterator[WorkFolder]:
+    """A folder below `out` that is gone when all went well, or when an error came before anything of worth.
 
-    What is killed or interrupted leaves it behind; the same arguments with `resume` find it again, without
-    `resume` a new run removes it. Folders that had to be made for it go when it fails.
+    What is killed or interrupted leaves it behind, and so does an error where the folder is `worth_keeping`
+    (`on_kept` is told); the same arguments with `resume` find it again, without `resume` a new run removes it.
+    Folders that had to be made for it go when it does.
 
     Raises:
         FeatrixUserError: the run that left it had other arguments, or is still at work.
@@ -89,10 +98,13 @@ def work_folder(out: Path, arguments: Mapping[str, Any], *, resume: bool) -> Ite
     work.mkdir(parents=True, exist_ok=True)
     with _locked(work, out):
         write_json(work / _ARGUMENTS, dict(arguments))
+        current = WorkFolder(work, in_vain=resume and not found)
         try:
-            yield WorkFolder(work, in_vain=resume and not found)
+            yield current
         except FeatrixError:
-            if found:  # what an earlier run has done is not lost by a mistake of this one
+            if current.worth_keeping and on_kept is not None:
+                on_kept()
+            if found or current.worth_keeping:  # what was done is not lost by a later mistake
                 raise
             shutil.rmtree(work)
             for folder in made:

@@ -42,6 +42,12 @@ class Checkpoint:
     record: dict[str, Any]
 
 
+def newest_epoch(folder: Path) -> int:
+    """Epoch of the newest checkpoint in a folder, valid or not; 0 where there is none."""
+    names = folder.iterdir() if folder.is_dir() else ()
+    return max((int(m[1]) for m in (_NAME.fullmatch(p.name) for p in names) if m), default=0)
+
+
 class Checkpoints:
     """The checkpoints of one training below `folder`.
 

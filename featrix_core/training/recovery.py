@@ -12,6 +12,8 @@ from featrix_core.training.state import Kept, RunState
 
 RETRY_RATE = 1 / 3
 """Factor on the rate after a loss that is no number."""
+GOOD_EPOCHS = 20
+"""Epochs after which the rate may be cut once more: what was mended for so long is another accident."""
 
 Note: TypeAlias = tuple[str, str, dict[str, Any]]
 """Action, trigger and details for the timeline."""
@@ -33,14 +35,16 @@ def retry_slower(state: RunState, failure: NotANumber, kept: Kept) -> Note:
     """Make ready for the epoch once more, from the best state and at a third of the rate.
 
     Raises:
-        TrainingError: that was done before.
+        TrainingError: that was done within the last `GOOD_EPOCHS` epochs.
     """
-    if state.standing.rate_cut < 1.0:
+    standing = state.standing
+    if standing.rate_cut < 1.0 and standing.number - standing.cut_at <= GOOD_EPOCHS:
         raise no_number(state, str(failure))
     state.restore(*kept)
     state.begin_again_from_best()
-    state.standing.rate_cut = RETRY_RATE
-    return "RATE_CUT", "NOT_A_NUMBER", {"loss": str(failure), "lr_multiplier": RETRY_RATE}
+    standing.rate_cut, standing.cut_at = standing.rate_cut * RETRY_RATE, standing.number
+    details = {"loss": str(failure), "lr_multiplier": RETRY_RATE, "lr_factor": standing.rate_cut}
+    return "RATE_CUT", "NOT_A_NUMBER", details
 
 
 def need_less_memory(state: RunState, failure: BaseException, kept: Kept) -> Note:

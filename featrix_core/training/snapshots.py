@@ -89,13 +89,20 @@ class Snapshots:
         )
         self._frames: list[Tensor] = []
         self._epochs: list[int] = []
+        self._last = 0
 
     def __call__(self, done: EpochDone) -> None:
         """Take a frame if it is time."""
+        self._last = done.epoch
         if done.epoch % self.every == 0:
             self.take(done.epoch)
         if self._then is not None:
             self._then(done)
+
+    def begin_again(self) -> None:
+        """The model was given other weights: frames of the old ones go, theirs is the first."""
+        self._frames, self._epochs = [], []
+        self.take(self._last)
 
     def take(self, epoch: int) -> None:
         """Take a frame; 0 is the state before training."""

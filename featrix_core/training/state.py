@@ -29,7 +29,8 @@ class Standing:
     Attributes:
         epochs: planned when the run was last started. batch_size, steps: of an epoch, as memory allows.
         reference, improved_epoch: the loss that early stopping compares with, and when it last fell.
-        rate_cut: factor on the rate after a loss that was no number. stopped: by early stopping.
+        rate_cut: factor on the rate after losses that were no numbers; cut_at: the last such epoch, as the
+            timeline counts. stopped: by early stopping.
     """
 
     before: int
@@ -44,6 +45,7 @@ class Standing:
     reference: float | None = None
     improved_epoch: int = 0
     rate_cut: float = 1.0
+    cut_at: int = 0
     restarts: int = 0
     recompute: bool = False
     stopped: bool = False

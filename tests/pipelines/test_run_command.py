@@ -29,7 +29,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]
     frame.iloc[:240].to_csv(folder / "credit.csv", index=False)
     config = folder / "run.json"
     joins = str(ROOT / "examples" / "flights_join.json")
-    settings = {"data": "credit.csv", "targets": ["class", "age"], "joins": joins, "name": "small"}
+    settings: dict[str, object] = {
+        "data": "credit.csv",
+        "targets": ["class", "age"],
+        "joins": joins,
+        "name": "small",
+    }
+    settings["max_seconds"] = 600
     config.write_text(json.dumps(settings))
     done = _run("--config", str(config), "--workdir", "work", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -80,3 +86,29 @@ def test_a_refused_step_ends_the_run_with_status_2(finished: tuple[Path, str, Pa
     assert done.returncode == 2
     assert "Did you mean 'class'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("60 s", ("'max_seconds'", "not a number", "'60 s'")), (0.5, ("too short", "at least 1"))],
+)
+def test_a_wrong_time_limit_is_refused(
+    value: object, words: tuple[str, ...], finished: tuple[Path, str, Path], tmp_path: Path
+) -> None:
+    config = tmp_path / "run.json"
+    data = str(finished[0] / "credit.csv")
+    config.write_text(json.dumps({"data": data, "targets": "class", "max_seconds": value}))
+    done = _run("--config", str(config), "--workdir", "other", cwd=tmp_path)
+    assert done.returncode == 2
+    for word in words:
+        assert word in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_time_limit_reaches_the_training(finished: tuple[Path, str, Path]) -> None:
+    folder, _, config = finished
+    space = folder / "work" / "space" / "space.json"
+    assert json.loads(space.read_text())["training_info"]["plan"]["limit"] == {
+        "max_seconds": 600.0,
+        "planned_epochs": json.loads(space.read_text())["training_info"]["epochs"],
+    }

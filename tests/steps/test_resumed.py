@@ -97,6 +97,21 @@ def test_a_mistake_leaves_nothing_of_its_own(tmp_path: Path) -> None:
     assert _run(out, resume=True) == ["second"]
 
 
+def test_what_is_worth_keeping_outlives_an_error(tmp_path: Path) -> None:
+    """A predictor that fails after the space was finished: the space is not trained again."""
+    said: list[str] = []
+    with (
+        pytest.raises(FeatrixUserError),
+        work_folder(tmp_path, ARGUMENTS, resume=False, on_kept=lambda: said.append("kept")) as work,
+    ):
+        _step(work, "first", {"n": 1}, "a", [])
+        work.worth_keeping = True
+        raise FeatrixUserError("The second step failed")
+    assert said == ["kept"]
+    assert _run(tmp_path, resume=True) == ["second"]
+    assert [p.name for p in tmp_path.iterdir()] == ["result"]
+
+
 def _hold(out: str, entered: Any, leave: Any) -> None:
     with work_folder(Path(out), ARGUMENTS, resume=False):
         entered.set()

@@ -12,6 +12,7 @@ from featrix_core.errors import TrainingError
 from featrix_core.training.device import is_out_of_memory, recompute_blocks
 from featrix_core.training.loop import LoopResult, run_loop
 from featrix_core.training.plan import TrainingPlan
+from featrix_core.training.recovery import GOOD_EPOCHS
 from featrix_core.training.timeline import Timeline
 from featrix_core.training.watch import Action
 from tests.training.objectives import PLAN, Noisy
@@ -121,7 +122,8 @@ def test_a_lost_number_is_retried_slower(epoch: int, in_validation: bool) -> Non
     (cut,) = _actions(timeline, "RATE_CUT")
     assert (cut["epoch"], cut["trigger"]) == (epoch, "NOT_A_NUMBER")
     side = "validation" if in_validation else "training"
-    assert cut["details"] == {"loss": side, "lr_multiplier": pytest.approx(1 / 3)}
+    third = pytest.approx(1 / 3)
+    assert cut["details"] == {"loss": side, "lr_multiplier": third, "lr_factor": third}
     plain = _run(Noisy())[1].entries
     shares = [
         e["learning_rate"] / p["learning_rate"]
@@ -136,6 +138,28 @@ def test_a_second_lost_number_ends_it() -> None:
     with pytest.raises(TrainingError, match=r"training loss .* epoch 4") as caught:
         _run(Noisy(broken_at=4))
     assert caught.value.suggestions == {"learning_rate": pytest.approx(PLAN.learning_rate / 9)}
+
+
+@pytest.mark.parametrize(("second", "mended"), [(GOOD_EPOCHS + 2, False), (GOOD_EPOCHS + 3, True)])
+def test_after_many_good_epochs_another_lost_number_is_retried(second: int, mended: bool) -> None:
+    class Twice(Noisy):
+        """Loses its numbers once in epoch 2 and once in another one."""
+
+        def start_epoch(self, epoch: int, progress: float) -> None:
+            super().start_epoch(epoch, progress)
+            if self.epoch == second and self.broken_at == 2:
+                self.broken_at, self.times = second, 1
+
+    plan = PLAN.model_copy(update={"epochs": GOOD_EPOCHS + 5, "steps_per_epoch": 1})
+    objective = Twice(broken_at=2, times=1)
+    if not mended:
+        with pytest.raises(TrainingError, match=f"training loss .* epoch {second}"):
+            _run(objective, plan)
+        return
+    _, timeline = _run(objective, plan)
+    cuts = [(a["epoch"], a["details"]["lr_factor"]) for a in _actions(timeline, "RATE_CUT")]
+    assert cuts == [(2, pytest.approx(1 / 3)), (second, pytest.approx(1 / 9))]
+    assert len(timeline.entries) == plan.epochs
 
 
 class Orders:

@@ -112,6 +112,22 @@ def test_a_training_stopped_before_its_first_frame_goes_on() -> None:
     assert other.movie(axes, 1).epochs_F.tolist() == [1]
 
 
+def test_frames_of_a_discarded_start_are_dropped() -> None:
+    """After a restart the first frame is the state of the other weights, numbered as the timeline counts on."""
+    snapshots, axes = drifting()
+    snapshots.take(0)
+    for number in range(1, 4):
+        snapshots(epoch(number))
+    snapshots.begin_again()
+    for number in range(4, 11):
+        snapshots(epoch(number))
+    movie = snapshots.movie(axes, best_epoch=8)
+    assert movie.epochs_F.tolist() == [3, 4, 5, 6, 7, 8]
+    same, _ = drifting()
+    vectors = [same._embed() for _ in range(5)]
+    assert np.allclose(movie.frames_FR3[0], short(vectors[4] @ axes), atol=5e-3)
+
+
 def test_a_space_keeps_its_movie(
     credit_space: EmbeddingSpace, credit: pd.DataFrame, tmp_path: Path
 ) -> None:
