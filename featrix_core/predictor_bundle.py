@@ -21,6 +21,7 @@ from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.single_predictor import SinglePredictor
 from featrix_core.space.model import SpaceModel
 from featrix_core.tables.schema import Notice
+from featrix_core.training.launch import writes
 from featrix_core.training.loop import deterministic
 from featrix_core.version import VERSION
 
@@ -28,7 +29,12 @@ KIND = "predictor"
 
 
 def save_predictor(predictor: SinglePredictor, path: Path) -> None:
-    """Write the bundle; an existing one is replaced at once or not at all."""
+    """Write the bundle; an existing one is replaced at once or not at all.
+
+    Under `torchrun` every process trains the same predictor by itself, and the first one writes (TRAIN-9).
+    """
+    if not writes():
+        return
     coding, plan = predictor.coding, predictor.plan
     if coding is None or plan is None or not predictor.members:
         raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from featrix_core.errors import FeatrixUserError, TrainingError
 from featrix_core.training.device import is_out_of_memory
+from featrix_core.training.launch import launched
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for one that is alive and silent: it may be reading a table."""
@@ -40,18 +41,6 @@ class OthersFailed(TrainingError):
 
 class OthersOutOfMemory(MemoryError):
     """Another process of the training has not enough memory."""
-
-
-def launched() -> int:
-    """How many processes `torchrun` started; 1 without it."""
-    if {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
-        return int(os.environ["WORLD_SIZE"])
-    return 1
-
-
-def writes() -> bool:
-    """Whether this process is the one that writes files: the first, or the only one."""
-    return launched() == 1 or os.environ["RANK"] == "0"
 
 
 class Team:
