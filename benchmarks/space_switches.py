@@ -107,6 +107,9 @@ def switches() -> dict[str, Arm]:
         "random directions in place of PCA": _replacing(
             "featrix_core.encoders.set_codec", "main_directions", _random_directions
         ),
+        "main components as first weights": _replacing(
+            "featrix_core.encoders.pca_start", "WANTED", True
+        ),
         "no semantic floor": _replacing(
             "featrix_core.encoders.set_encoder", "semantic_floor", lambda progress: 0.0
         ),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from featrix_core.bundle import verify_bundle, writing_bundle
 from featrix_core.child_space import fit_children
+from featrix_core.encoders.pca_start import first_weights
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
@@ -28,7 +29,7 @@ from featrix_core.space.extension import copy_weights, extended_pairs, extension
 from featrix_core.space.model import SpaceModel
 from featrix_core.space.plan import plan_shape, relationship_budget
 from featrix_core.space.relationships import PairSampler
-from featrix_core.space_training import Resume, train_space
+from featrix_core.space_training import OnNotice, Resume, train_space
 from featrix_core.strings.embedder import TextEmbedder
 from featrix_core.tables.build import build_schema, missing_column, typed_columns
 from featrix_core.tables.control import row_weights, usable_rows
@@ -111,6 +112,7 @@ class EmbeddingSpace:
         sampler = PairSampler(len(tokenizer.names), relationship_budget(), seed)
         with deterministic(seed):
             self._model = SpaceModel(tokenizer, config, sampler.draw(0))
+        first_weights(self._model.encoders, tokenizer, self._rows)
 
     def _set_rows(self, train: Table, validation: Table | None, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -165,6 +167,7 @@ class EmbeddingSpace:
         max_seconds: float | None = None,
         on_progress: OnProgress | None = None,
         on_epoch: OnEpoch | None = None,
+        on_notice: OnNotice | None = None,
     ) -> EmbeddingSpace:
         """Learn the space without labels; an extended space is trained in its two phases.
 
@@ -180,6 +183,7 @@ class EmbeddingSpace:
             resume: go on from the newest valid checkpoint; `training_notices` says what was found.
             existing_epochs: go on from the newest one that is not later than this epoch.
             on_epoch: told of every epoch, with the module as it was validated.
+            on_notice: told each of the `training_notices` when it comes up.
 
         Raises:
             FeatrixUserError: the space was loaded and has no rows to train on; the checkpoints are of other
@@ -205,7 +209,7 @@ class EmbeddingSpace:
             seed=self.seed,
         )
         going_on = Resume(resume, existing_epochs, checkpoint_seconds)
-        train_space(self, self._rows, plan, going_on, on_progress, on_epoch, max_seconds)
+        train_space(self, self._rows, plan, going_on, on_progress, on_epoch, max_seconds, on_notice)
         return self
 
     # -- reading ----------------------------------------------------------------------------------
@@ -337,6 +341,7 @@ class EmbeddingSpace:
         pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, budget, space.seed)
         with deterministic(space.seed):
             space._model = SpaceModel(tokenizer, config, pairs)
+        first_weights(space._model.encoders, tokenizer, space._rows)
         space._fresh = copy_weights(existing_es._model, space._model, old, tokenizer)
         original = int(existing_es.training_info.get("epochs", 40))
         space.n_epochs = n_epochs or extension_epochs(original)

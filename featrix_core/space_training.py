@@ -5,13 +5,15 @@ Part of `EmbeddingSpace.train`; a module of its own for its size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from featrix_core.dry_run import Limited, limited
+from featrix_core.encoders.pca_start import first_weights
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
 from featrix_core.planning import TableFacts, plan_document
@@ -22,7 +24,13 @@ from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import relationship_budget
 from featrix_core.space.relationships import PairSampler
-from featrix_core.training.checkpoint import EVERY_SECONDS, FOLDER, Checkpoints, tensors_digest
+from featrix_core.training.checkpoint import (
+    EVERY_SECONDS,
+    FOLDER,
+    Checkpoints,
+    newest_epoch,
+    tensors_digest,
+)
 from featrix_core.training.device import choose_device, device_of, moved
 from featrix_core.training.estimate import Deadline
 from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, deterministic, run_loop
@@ -35,6 +43,7 @@ from featrix_core.training.watch import Watch
 if TYPE_CHECKING:
     from featrix_core.embedding_space import EmbeddingSpace
 
+OnNotice: TypeAlias = Callable[[str], None]
 TIMELINE, PLAN = "training_timeline.json", "plan.json"
 AXES_ROWS = 10_000
 """Rows that the axes of the row embedding are aligned to."""
@@ -56,16 +65,25 @@ class Resume:
 
 
 class RestartableObjective(SpaceObjective):
-    """A space's objective that can begin again with other weights, after a collapse (TRAIN-4)."""
+    """A space's objective that can begin again with other weights, after a collapse (TRAIN-4).
+
+    Attributes:
+        on_reset: called when the model has its other weights.
+    """
 
     space: EmbeddingSpace
+    on_reset: Callable[[], None] | None = None
 
     def reset(self, seed: int) -> None:
         """Weights as a space of this seed would start from."""
         with deterministic(seed):
             fresh = SpaceModel(self.space.tokenizer, self.model.config, self.model.pairs_Q2.cpu())
+        assert self.space._rows is not None
+        first_weights(fresh.encoders, self.space.tokenizer, self.space._rows)
         self.model.load_state_dict(fresh.state_dict())
         self.generator.manual_seed(seed + 1)
+        if self.on_reset is not None:
+            self.on_reset()
 
 
 def train_space(
@@ -76,21 +94,30 @@ def train_space(
     on_progress: OnProgress | None = None,
     on_epoch: OnEpoch | None = None,
     max_seconds: float | None = None,
+    on_notice: OnNotice | None = None,
 ) -> None:
     """Train a space's model in place and fill the space's figures, timeline and information.
+
+    Whatever is added to `space.training_notices` is told to `on_notice` at once.
 
     Raises:
         FeatrixUserError: there is nothing to resume from, or it belongs to another training.
         TrainingError: training failed in a way that no intervention mends.
     """
     model, sides, path = space._model, space._sides, None
-    used = Limited(plan)
+    used, kept = Limited(plan), None if space.output_dir is None else space.output_dir / PLAN
     if max_seconds is not None:
-        kept = None if space.output_dir is None else space.output_dir / PLAN
         going_on = resume.resume or resume.existing_epochs is not None
-        used = limited(model, rows, sides, plan, max_seconds, kept, going_on)
+        trained = 0
+        if going_on and space.output_dir is not None:
+            trained = newest_epoch(space.output_dir / FOLDER)
+            trained = min(trained, resume.existing_epochs or trained)
+        used = limited(model, rows, sides, plan, max_seconds, kept, going_on, trained)
         plan = used.plan
+    elif kept is not None:  # an earlier limit no longer holds
+        kept.unlink(missing_ok=True)
     checkpoints = _checkpoints(space, rows, plan, resume)
+    _tell(on_notice, space.training_notices)
     if space.output_dir is not None:
         path = space.output_dir / TIMELINE
     device = choose_device()
@@ -104,11 +131,15 @@ def train_space(
             objective.space = space
         timeline = Timeline(plan, path, d_model=space.d_model, columns=len(space.tokenizer.names))
         snapshots = _snapshots(space, rows, plan, on_epoch)
+        if isinstance(objective, RestartableObjective):
+            objective.on_reset = snapshots.begin_again
         result = _run(
             space, objective, plan, timeline, checkpoints, on_progress, snapshots, used.deadline
         )
         space.pair_report = objective.pair_report(space.tokenizer.names)
-        space.training_notices += _cut_short(timeline)
+        ended = _cut_short(timeline)
+        space.training_notices += ended
+        _tell(on_notice, ended)
     finally:
         model.to("cpu")
     space.timeline = timeline.document()
@@ -136,6 +167,12 @@ def train_space(
             used.limit,
         ),
     }
+
+
+def _tell(on_notice: OnNotice | None, notices: tuple[str, ...]) -> None:
+    if on_notice is not None:
+        for notice in notices:
+            on_notice(notice)
 
 
 def _cut_short(timeline: Timeline) -> tuple[str, ...]:
@@ -182,7 +219,8 @@ def _run(
             plan,
             timeline,
             on_progress,
-            watch=Watch(plan),
+            # Weights that were trained before: a flat loss is an old success, and a restart would lose it.
+            watch=Watch(plan, warm=bool(space.training_info)),
             checkpoints=checkpoints,
             on_epoch=on_epoch,
             deadline=deadline,

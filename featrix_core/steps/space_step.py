@@ -44,7 +44,7 @@ def train_space(
     Args:
         max_seconds: the schedule is compressed to fit into this time (`EmbeddingSpace.train`).
         resume: go on from the last valid checkpoint there, if there is one.
-        on_notice: told what the training was resumed from, and of a limit that ended it.
+        on_notice: told at once what the training is resumed from, and of a limit that ends it.
     """
     check_limit(max_seconds)
     data, out = load_dataset(Path(dataset)), Path(out)
@@ -57,10 +57,12 @@ def train_space(
         output_dir=work,
         on_progress=on_progress,
     )
-    space.train(resume=resume and work.is_dir(), max_seconds=max_seconds, on_progress=on_progress)
-    if on_notice is not None:
-        for notice in space.training_notices:
-            on_notice(notice)
+    space.train(
+        resume=resume and work.is_dir(),
+        max_seconds=max_seconds,
+        on_progress=on_progress,
+        on_notice=on_notice,
+    )
     space.save(out)
     figures = write_figures(out, space_figures(space))
     seal_beside(out)

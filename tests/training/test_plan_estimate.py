@@ -195,3 +195,34 @@ def test_a_resumed_training_keeps_the_epochs_that_it_began_with(
     space = EmbeddingSpace(small, output_dir=tmp_path).train(max_seconds=500.0, resume=True)
     assert space.training_info["epochs"] == 3
     assert space.training_info["plan"]["limit"] == limit
+
+
+def test_a_new_limit_holds_for_a_resumed_training(rows: pd.DataFrame, tmp_path: Path) -> None:
+    """More time: more epochs. Hardly any: it ends after the next epoch. None at all: the whole schedule."""
+    torch.set_num_threads(1)
+    small = rows.iloc[:100, :4]
+    limit = {"max_seconds": 500.0, "planned_epochs": 5}
+    (tmp_path / PLAN).write_text(json.dumps({"epochs": 3, "limit": limit}))
+
+    def resumed(max_seconds: float | None, epochs: int) -> tuple[EmbeddingSpace, list[str]]:
+        said: list[str] = []
+        space = EmbeddingSpace(small, n_epochs=epochs, output_dir=tmp_path)
+        space.train(
+            max_seconds=max_seconds, resume=True, checkpoint_seconds=0.0, on_notice=said.append
+        )
+        assert tuple(said) == space.training_notices
+        return space, said
+
+    assert resumed(500.0, 5)[0].training_info["epochs"] == 3
+    more, said = resumed(400.0, 5)
+    assert said == ["The training goes on after epoch 3"]
+    assert more.training_info["epochs"] == 5
+    assert more.training_info["plan"]["limit"]["max_seconds"] == 400.0
+    assert json.loads((tmp_path / PLAN).read_text())["limit"]["max_seconds"] == 400.0
+    short, said = resumed(0.001, 8)
+    assert said[0] == "The training goes on after epoch 5"
+    assert short.training_info["epochs"] == 5, "what is trained already is not undone"
+    whole, said = resumed(None, 8)
+    assert said == ["The training goes on after epoch 5"]
+    assert whole.training_info["epochs"] == 8
+    assert not (tmp_path / PLAN).exists()

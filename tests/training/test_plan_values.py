@@ -27,6 +27,7 @@ NAMED = (
     "gradient clipping",
     "d_model",
     "token width",
+    "first weights",
     "layers",
     "attention heads",
     "spread loss weight",
