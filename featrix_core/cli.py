@@ -68,17 +68,22 @@ def fit(
         ),
     ] = False,
 ) -> None:
-    """Train a space and a predictor in one process.
+    """Train a space and a predictor; several processes under torchrun train the space together.
 
     Example: [bold]featrix fit --data examples/data/german_credit.csv --target class --out out/credit[/bold]
     """
     from featrix_core.progress import StepProgress
     from featrix_core.steps.config import StepConfig
     from featrix_core.steps.fitting import fit as fit_steps
+    from featrix_core.steps.helpers import help_fit
     from featrix_core.strings.embedder import get_default_embedder
     from featrix_core.summary import comparison_table, seconds_table
+    from featrix_core.training.launch import writes
 
     settings = StepConfig.from_settings(read_settings(config)) if config else None
+    if not writes():  # torchrun's other processes: the first one shows everything
+        help_fit(data, target, config=settings, seed=seed, max_seconds=max_seconds)
+        return
     screen = console()
     with StepProgress(screen) as progress, get_default_embedder().reporting(progress.amount):
         metrics = fit_steps(
@@ -347,3 +352,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+if __name__ == "__main__":  # torchrun -m featrix_core.cli
+    main()

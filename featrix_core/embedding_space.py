@@ -36,6 +36,7 @@ from featrix_core.tables.control import row_weights, usable_rows
 from featrix_core.tables.schema import TableSchema
 from featrix_core.tables.table import Table, in_parts
 from featrix_core.training.checkpoint import EVERY_SECONDS
+from featrix_core.training.launch import writes
 from featrix_core.training.loop import OnEpoch, deterministic
 from featrix_core.training.loop import OnProgress as OnProgress
 from featrix_core.training.plan import plan_space
@@ -176,6 +177,9 @@ class EmbeddingSpace:
         was not. Asked for more epochs than before, a training goes on under the longer schedule, whose rate
         is higher at that place: another result than that of one long training (D19).
 
+        Under `torchrun` all processes have to call this, with the same rows: they train together, and all end
+        with the space that a single one would have made, but for rounding (TRAIN-9).
+
         Args:
             max_seconds: the schedule is compressed to fit into this time, and training ends after the epoch
                 in which it is over. How far it is compressed depends on the machine's speed: for the same
@@ -248,7 +252,12 @@ class EmbeddingSpace:
     # -- saving -----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write the bundle; an existing one is replaced at once or not at all."""
+        """Write the bundle; an existing one is replaced at once or not at all.
+
+        Under `torchrun` the first process writes; for the others this does nothing (TRAIN-9).
+        """
+        if not writes():
+            return
         with writing_bundle(Path(path), KIND) as folder:
             self.write_into(folder)
 

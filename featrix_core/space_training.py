@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -16,7 +17,7 @@ from featrix_core.dry_run import Limited, limited
 from featrix_core.encoders.pca_start import first_weights
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
-from featrix_core.planning import TableFacts, plan_document
+from featrix_core.planning import Limit, TableFacts, plan_document
 from featrix_core.space.axes import main_axes
 from featrix_core.space.extension import only_new_columns
 from featrix_core.space.information import mutual_information_matrix
@@ -32,11 +33,13 @@ from featrix_core.training.checkpoint import (
     tensors_digest,
 )
 from featrix_core.training.device import choose_device, device_of, moved
+from featrix_core.training.distributed import TeamRun, shared_checkpoints, start_alike
 from featrix_core.training.estimate import Deadline
-from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, deterministic, run_loop
+from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, Run, deterministic, run_loop
 from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.snapshots import Snapshots, sample_rows
+from featrix_core.training.team import Team, together
 from featrix_core.training.timeline import Timeline
 from featrix_core.training.watch import Watch
 
@@ -100,41 +103,69 @@ def train_space(
 
     Whatever is added to `space.training_notices` is told to `on_notice` at once.
 
+    Under `torchrun` the processes train it together, an extension or a child space as well, and all end with
+    the same space. The first one alone writes to the space's folder and tells of anything (TRAIN-9).
+
     Raises:
         FeatrixUserError: there is nothing to resume from, or it belongs to another training.
         TrainingError: training failed in a way that no intervention mends.
     """
+    with together() as team:
+        if team is not None and not team.first:
+            on_progress = on_epoch = on_notice = None
+        _train(space, rows, plan, resume, on_progress, on_epoch, max_seconds, on_notice, team)
+
+
+def _train(
+    space: EmbeddingSpace,
+    rows: TokenBatch,
+    plan: TrainingPlan,
+    resume: Resume,
+    on_progress: OnProgress | None,
+    on_epoch: OnEpoch | None,
+    max_seconds: float | None,
+    on_notice: OnNotice | None,
+    team: Team | None,
+) -> None:
     model, sides, path = space._model, space._sides, None
-    used, kept = Limited(plan), None if space.output_dir is None else space.output_dir / PLAN
-    if max_seconds is not None:
-        going_on = resume.resume or resume.existing_epochs is not None
-        trained = 0
-        if going_on and space.output_dir is not None:
-            trained = newest_epoch(space.output_dir / FOLDER)
-            trained = min(trained, resume.existing_epochs or trained)
-        used = limited(model, rows, sides, plan, max_seconds, kept, going_on, trained)
-        plan = used.plan
-    elif kept is not None:  # an earlier limit no longer holds
-        kept.unlink(missing_ok=True)
-    checkpoints = _checkpoints(space, rows, plan, resume)
+    folder = space.output_dir if team is None or team.first else None
+    if team is not None:
+        start_alike(team, model, _facts(space, rows, plan))
+    used = _within(space, rows, plan, max_seconds, resume, folder, team)
+    plan = used.plan
+    checkpoints = None
+    if team is None or team.first:
+        checkpoints = _checkpoints(space, rows, plan, resume)
+    if team is not None:
+        checkpoints = shared_checkpoints(team, checkpoints)
     _tell(on_notice, space.training_notices)
-    if space.output_dir is not None:
-        path = space.output_dir / TIMELINE
+    if folder is not None:
+        path = folder / TIMELINE
     device = choose_device()
     model.to(device)
     try:
         sampler = PairSampler(len(space.tokenizer.names), relationship_budget(), space.seed)
         weights = None if space._weights_N is None else torch.from_numpy(space._weights_N).float()
-        kind = SpaceObjective if space._fresh is not None else RestartableObjective
-        objective = kind(model, moved(rows, device), sides, sampler, weights)
+        loss = SpaceObjective if space._fresh is not None else RestartableObjective
+        objective = loss(model, moved(rows, device), sides, sampler, weights)
         if isinstance(objective, RestartableObjective):
             objective.space = space
+        objective.processes = team
         timeline = Timeline(plan, path, d_model=space.d_model, columns=len(space.tokenizer.names))
         snapshots = _snapshots(space, rows, plan, on_epoch)
         if isinstance(objective, RestartableObjective):
             objective.on_reset = snapshots.begin_again
+        kind = Run if team is None else partial(TeamRun, team)
         result = _run(
-            space, objective, plan, timeline, checkpoints, on_progress, snapshots, used.deadline
+            space,
+            objective,
+            plan,
+            timeline,
+            checkpoints,
+            on_progress,
+            snapshots,
+            used.deadline,
+            kind,
         )
         space.pair_report = objective.pair_report(space.tokenizer.names)
         ended = _cut_short(timeline)
@@ -167,6 +198,50 @@ def train_space(
             used.limit,
         ),
     }
+    if team is not None:
+        space.training_info["processes"] = team.count
+
+
+def _facts(space: EmbeddingSpace, rows: TokenBatch, plan: TrainingPlan) -> dict[str, Any]:
+    """What has to be the same for all processes; computed numbers may differ in their last bits."""
+    exact = {name: value for name, value in vars(rows).items() if not value.is_floating_point()}
+    return {
+        "columns": list(space.tokenizer.names),
+        "rows": tensors_digest(exact | {"training": space._sides.train_T}),
+        "plan": plan.model_dump(mode="json"),
+        "weights to start from": space._fresh is not None,
+    }
+
+
+def _within(
+    space: EmbeddingSpace,
+    rows: TokenBatch,
+    plan: TrainingPlan,
+    max_seconds: float | None,
+    resume: Resume,
+    folder: Path | None,
+    team: Team | None,
+) -> Limited:
+    """The plan for a limited time; for a team it is the first process's, as if it trained alone."""
+    kept, used = None if folder is None else folder / PLAN, Limited(plan)
+    if max_seconds is None:
+        if kept is not None:  # an earlier limit no longer holds
+            kept.unlink(missing_ok=True)
+        return used
+    if team is None or team.first:
+        going_on = resume.resume or resume.existing_epochs is not None
+        trained = 0
+        if going_on and folder is not None:
+            trained = newest_epoch(folder / FOLDER)
+            trained = min(trained, resume.existing_epochs or trained)
+        model, sides = space._model, space._sides
+        used = limited(model, rows, sides, plan, max_seconds, kept, going_on, trained)
+    if team is None:
+        return used
+    limit = None if used.limit is None else used.limit.model_dump(mode="json")
+    epochs, limit = team.agreed([used.plan.epochs, limit])
+    fitted = plan.model_copy(update={"epochs": epochs})
+    return Limited(fitted, Limit.model_validate(limit), used.deadline or Deadline(max_seconds))
 
 
 def _tell(on_notice: OnNotice | None, notices: tuple[str, ...]) -> None:
@@ -212,6 +287,7 @@ def _run(
     on_progress: OnProgress | None,
     on_epoch: OnEpoch | None,
     deadline: Deadline | None,
+    kind: Callable[..., Run],
 ) -> LoopResult:
     if space._fresh is None:
         return run_loop(
@@ -224,6 +300,7 @@ def _run(
             checkpoints=checkpoints,
             on_epoch=on_epoch,
             deadline=deadline,
+            kind=kind,
         )
     return run_phases(
         objective,
@@ -235,6 +312,7 @@ def _run(
         checkpoints=checkpoints,
         on_epoch=on_epoch,
         deadline=deadline,
+        kind=kind,
     )
 
 

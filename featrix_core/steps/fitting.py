@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from featrix_core import steps
 from featrix_core.files import read_json, sha256_of, write_json
 from featrix_core.steps.config import StepConfig
+from featrix_core.steps.helpers import Helpers, help_fit
 from featrix_core.steps.limits import check_limit
 from featrix_core.steps.outputs import check_output_folder
 from featrix_core.steps.resumed import WorkFolder, work_folder
 from featrix_core.tables.schema import Notice
+from featrix_core.training.launch import writes
 from featrix_core.version import VERSION
 
 if TYPE_CHECKING:  # torch comes with the first step that needs it, so that refusals are quick
@@ -45,6 +47,9 @@ def fit(
     `.work-…` under `out`, which stays behind when the process is killed or interrupted, or when something fails
     after the space was finished.
 
+    Under `torchrun` its processes train the space together. The first one does everything else; the others come
+    back without figures once the space is trained, and leave no files (TRAIN-9).
+
     Args:
         max_seconds: of the space's training, whose schedule is compressed to fit. May be another one than that
             of the run that is gone on from: the new one holds, and a space that was finished under the old one
@@ -59,6 +64,9 @@ def fit(
         FeatrixUserError: an output that cannot be written, an unfinished run of other arguments, or the
             refusal of a step.
     """
+    if not writes():
+        help_fit(data, target, config=config, seed=seed, max_seconds=max_seconds)
+        return {}
     out = Path(out).absolute()
     check_output_folder(out)
     check_limit(max_seconds)
@@ -139,6 +147,8 @@ def _fit(
     dataset, base, space = folder / "dataset", folder / "base", folder / "space"
     trained, predictor = folder / "trained", folder / "predictor"
 
+    helpers = Helpers()
+
     def run(
         step: str, out: Path, inputs: dict[str, Any], call: Callable[[OnProgress | None], Any]
     ) -> str:
@@ -160,20 +170,21 @@ def _fit(
     )
     for found in read_json(dataset / "ingest.json")["notices"]:
         notices.add(Notice.model_validate(found))
-    first = run(
-        "train space",
-        base,
-        {"dataset": read, "max_seconds": max_seconds},
-        lambda p: steps.train_space(
+
+    def train(on_progress: OnProgress | None) -> None:
+        helpers.call()
+        steps.train_space(
             dataset,
             base,
             seed=seed,
             max_seconds=max_seconds,
             resume=True,
-            on_progress=p,
+            on_progress=on_progress,
             on_notice=notices.resumed,
-        ),
-    )
+        )
+
+    first = run("train space", base, {"dataset": read, "max_seconds": max_seconds}, train)
+    helpers.dismiss()
     work.worth_keeping = True
     extended = run(
         "extend space",

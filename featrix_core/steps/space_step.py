@@ -12,6 +12,7 @@ from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.steps.data_step import load_dataset
 from featrix_core.steps.figures import write_figures
 from featrix_core.steps.limits import check_limit
+from featrix_core.training.launch import writes
 
 
 def space_figures(space: EmbeddingSpace) -> dict[str, float]:
@@ -39,7 +40,8 @@ def train_space(
     """Train a space on the development rows and write its bundle; targets and hold-out are never seen.
 
     Checkpoints and the timeline of the running training stand in a folder `OUT.training` beside the bundle,
-    which is gone when that is written.
+    which is gone when that is written. Under `torchrun` the first process writes, and the others come back with
+    no figures (TRAIN-9).
 
     Args:
         max_seconds: the schedule is compressed to fit into this time (`EmbeddingSpace.train`).
@@ -63,6 +65,8 @@ def train_space(
         on_progress=on_progress,
         on_notice=on_notice,
     )
+    if not writes():
+        return {}
     space.save(out)
     figures = write_figures(out, space_figures(space))
     seal_beside(out)
