@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from featrix_core.files import atomic_file
 from featrix_core.report.figures import ALARM, GREY, PALETTE
@@ -51,8 +52,9 @@ def _panel(axes: Axes, timeline: Timeline, name: str, series: dict[str, str], sc
     values = [recorded(timeline.epochs, key) for key in series.values()]
     if scale == "log":
         values = [on_log_axis(column) for column in values]
-    if not any(np.isfinite(column).any() for column in values):
-        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=GREY)
+    if said := _nothing_to_draw(values, scale):
+        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", color=GREY)
+        axes.set_xticks([])
         axes.set_yticks([])
         return
     for colour, label, column in zip(PALETTE, series, values, strict=False):
@@ -70,6 +72,17 @@ def _panel(axes: Axes, timeline: Timeline, name: str, series: dict[str, str], sc
     axes.set_xlabel("epoch", fontsize=8.5)
     if len(axes.get_legend_handles_labels()[1]) > 1:
         axes.legend(fontsize=8)
+
+
+def _nothing_to_draw(values: list[npt.NDArray[np.float32]], scale: str) -> str:
+    """What stands in a panel in place of curves: without any value, or with one that never changes."""
+    found = np.concatenate(values)
+    found = found[np.isfinite(found)]
+    if not len(found):
+        return "not recorded"
+    if scale == "zero" and len(values[0]) > 1 and float(np.ptp(found)) <= 1e-6 * abs(found[0]):
+        return f"constant at {found[0]:.4g}"
+    return ""
 
 
 def _mark_boosts(axes: Axes, timeline: Timeline) -> None:

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 
 from featrix_core import EmbeddingSpace
 from featrix_core.errors import FeatrixUserError
+from featrix_core.report.figures import PALETTE
 from featrix_core.steps.names import WORK_PREFIX
 from featrix_core.steps.timeline_step import PICTURE, as_timeline, read_document, show_timeline
 
@@ -96,6 +97,22 @@ def test_the_picture_marks_boosts_and_interventions(tmp_path: Path) -> None:
     again = tmp_path / "again.png"
     show_timeline(written(tmp_path, plain), again)
     assert again.read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_a_value_that_never_changes_is_said_and_not_drawn(tmp_path: Path) -> None:
+    """The dropout panel, lower left: a curve where the rate falls, words where it is the same all along."""
+    blue, lower_left = PALETTE[0], (slice(600, None), slice(0, 500))
+    wanted = tuple(int(blue[k : k + 2], 16) for k in (1, 3, 5))
+    drawn = []
+    for name, fall in (("constant", 0.0), ("falling", 0.01)):
+        content = document()
+        for entry in content["timeline"]:
+            entry["dropout_rate"] -= fall * entry["epoch"]
+        show_timeline(written(tmp_path, content), tmp_path / f"{name}.png")
+        pixels = (imread(tmp_path / f"{name}.png")[lower_left][..., :3] * 255).round().astype(int)
+        drawn.append((pixels == wanted).all(axis=-1).any())
+        assert (pixels < 200).all(axis=-1).any(), "words or ticks"
+    assert drawn == [False, True]
 
 
 def test_what_an_older_writer_left_out_is_not_missed(tmp_path: Path) -> None:

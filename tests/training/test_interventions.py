@@ -293,6 +293,21 @@ def test_a_late_collapse_is_given_up() -> None:
     assert raised.value.suggestions
 
 
+def test_a_second_training_is_watched_as_a_warm_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was learned before must not be boosted or thrown away because nothing more is learned."""
+    seen: list[bool] = []
+
+    class Noted(Watch):
+        def __init__(self, plan: TrainingPlan, *, warm: bool = False) -> None:
+            super().__init__(plan, warm=warm)
+            seen.append(warm)
+
+    monkeypatch.setattr("featrix_core.space_training.Watch", Noted)
+    space = EmbeddingSpace(table(), n_epochs=1)
+    space.train().train()
+    assert seen == [False, True]
+
+
 def test_a_healthy_space_is_left_alone() -> None:
     """The whole way through `EmbeddingSpace.train`, as a user goes it."""
     space = EmbeddingSpace(table(60), n_epochs=25, seed=2).train()
