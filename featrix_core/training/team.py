@@ -25,7 +25,7 @@ import torch.distributed as dist
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from featrix_core.errors import FeatrixUserError, TrainingError
+from featrix_core.errors import FeatrixError, FeatrixUserError, TrainingError
 from featrix_core.training.device import is_out_of_memory
 from featrix_core.training.launch import launched
 
@@ -36,7 +36,7 @@ _FINE, _OUT_OF_MEMORY, _FAILED = range(3)
 
 
 class OthersFailed(TrainingError):
-    """Another process of the training failed, or is gone; its own message says why."""
+    """Another process of the training failed, or is gone."""
 
 
 class OthersOutOfMemory(MemoryError):
@@ -118,10 +118,12 @@ class Team:
 
     def agreed(self, value: Any) -> Any:
         """The first process's value (JSON), on all of them."""
+        self._meet()
         return json.loads(self._sent(json.dumps(value).encode() if self.first else b""))
 
     def sent(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """The first process's tensors, on all of them; the others get copies on the CPU."""
+        self._meet()
         if self.first:
             # Copies: what shares memory cannot be written.
             kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -129,10 +131,11 @@ class Team:
             return tensors
         return load(self._sent(b""))
 
-    def say_failed(self) -> None:
-        """Tell the others that this process gives up."""
+    def say_failed(self, error: Exception) -> None:
+        """Tell the others that this process gives up, and why: they may end before it can say so itself."""
+        kind = "" if isinstance(error, FeatrixError) else f"{type(error).__name__}: "
         try:
-            self._meet(_FAILED)
+            self._meet(_FAILED, f"{kind}{error}")
         except (OthersFailed, OthersOutOfMemory):
             return
 
@@ -145,18 +148,17 @@ class Team:
 
     # -- beneath ----------------------------------------------------------------------------------
 
-    def _sent(self, raw: bytes) -> bytes:
-        self._meet()
+    def _sent(self, raw: bytes, source: int = 0) -> bytes:
         size = torch.tensor([len(raw)])
         with self._together():
-            dist.broadcast(size, src=0, group=self._words)
+            dist.broadcast(size, src=source, group=self._words)
             message = torch.zeros(int(size), dtype=torch.uint8)
-            if self.first:
+            if self.rank == source and raw:
                 message = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
-            dist.broadcast(message, src=0, group=self._words)
+            dist.broadcast(message, src=source, group=self._words)
         return message.numpy().tobytes()
 
-    def _meet(self, said: int = _FINE) -> None:
+    def _meet(self, said: int = _FINE, reason: str = "") -> None:
         """Wait for the others; none goes on where one has said that it cannot."""
         word = torch.tensor([said * self.count + (self.rank if said else 0)])
         with self._together():
@@ -165,8 +167,9 @@ class Team:
         if worst == _OUT_OF_MEMORY:
             raise OthersOutOfMemory(f"The memory of process {rank} does not suffice")
         if worst == _FAILED:
+            told = self._sent(reason.encode(), rank).decode()
             raise OthersFailed(
-                f"Process {rank} of {self.count} failed, and the training with it: its message says why"
+                f"Process {rank} of {self.count} failed, and the training with it: {told}"
             )
 
     @contextmanager
@@ -206,8 +209,8 @@ def together() -> Iterator[Team | None]:
         yield _teams[0]
     except OthersFailed:
         raise
-    except Exception:
-        _teams[0].say_failed()
+    except Exception as error:
+        _teams[0].say_failed(error)
         raise
 
 
