@@ -71,6 +71,20 @@ def credit_predictor(credit: pd.DataFrame, credit_space: EmbeddingSpace) -> Sing
 
 
 @pytest.fixture(scope="session")
+def few(credit: pd.DataFrame) -> pd.DataFrame:
+    """Three columns of `credit` and the target, quick to train on; tests must not write to it."""
+    return credit[["checking_status", "duration", "credit_amount", "class"]]
+
+
+@pytest.fixture(scope="session")
+def few_space(few: pd.DataFrame) -> EmbeddingSpace:
+    """A space of two epochs on `few` without its target; tests must not change it."""
+    from featrix_core import EmbeddingSpace, FeatrixInputDataSet
+
+    return EmbeddingSpace(FeatrixInputDataSet(few, ["class"]), n_epochs=2, name="few").train()
+
+
+@pytest.fixture(scope="session")
 def trips(flights: Path) -> pd.DataFrame:
     """160 flights with numbers, a category, a moment and a free text, some cells of each missing."""
     import pandas as pd

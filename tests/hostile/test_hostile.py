@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.hostile import corpus
+
 HERE = Path(__file__).parent
 SECONDS, MEGABYTES = 30.0, 2048.0
 
@@ -20,10 +21,6 @@ SECONDS, MEGABYTES = 30.0, 2048.0
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What came of every file, read by two processes."""
-    spec = importlib.util.spec_from_file_location("corpus", HERE / "corpus.py")
-    assert spec is not None and spec.loader is not None
-    corpus = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(corpus)
     paths = [str(path) for path in corpus.build(tmp_path_factory.mktemp("corpus"))]
     halves = paths[::2], paths[1::2]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
