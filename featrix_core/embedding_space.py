@@ -109,7 +109,7 @@ class EmbeddingSpace:
         self.children = fit_children(schema, typed, train_child, seed, n_epochs)
         tokenizer = Tokenizer.fit(schema, typed, children=self.children)
         self._set_rows(table, None if val_data is None else as_table(val_data), tokenizer)
-        config = plan_shape(len(tokenizer.names), table.n_rows)
+        config = plan_shape(len(tokenizer.names))
         sampler = PairSampler(len(tokenizer.names), relationship_budget(), seed)
         with deterministic(seed):
             self._model = SpaceModel(tokenizer, config, sampler.draw(0))

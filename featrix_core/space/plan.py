@@ -9,7 +9,7 @@ PAIRS = 3
 """Active pairs per epoch: eight tokens each, about as many tokens as a middling table has columns."""
 
 
-def plan_shape(columns: int, rows: int) -> SpaceConfig:
+def plan_shape(columns: int) -> SpaceConfig:
     """Row width 384 (512 beyond 60 columns), tokens of width 64, heads of 32 as in D6.
 
     A narrower row has less room than one-hot and piecewise-linear codes of a middling table, and a straight

@@ -158,11 +158,9 @@ def test_extra_tokens_are_read_but_do_not_attend() -> None:
     torch.testing.assert_close(attention(x[:, :1], x), plain[:, :1])
 
 
-@pytest.mark.parametrize(
-    "columns, rows, d_model", [(5, 100, 384), (61, 100, 512), (5, 50_001, 384)]
-)
-def test_shape_follows_the_table(columns: int, rows: int, d_model: int) -> None:
-    config = plan_shape(columns, rows)
+@pytest.mark.parametrize("columns, d_model", [(5, 384), (61, 512)])
+def test_shape_follows_the_table(columns: int, d_model: int) -> None:
+    config = plan_shape(columns)
     assert config.d_model == d_model
     assert config.width % config.heads == 0
     assert relationship_budget() == 24
