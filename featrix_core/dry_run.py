@@ -20,7 +20,7 @@ from featrix_core.files import read_json, write_json
 from featrix_core.planning import Limit
 from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import SpaceObjective
-from featrix_core.space.plan import relationship_budget
+from featrix_core.space.plan import pair_budget
 from featrix_core.space.relationships import PairSampler
 from featrix_core.training.device import choose_device, moved
 from featrix_core.training.estimate import (
@@ -63,7 +63,7 @@ class SpaceCost:
     ) -> None:
         columns = model.joint.column_AD.shape[0]
         with deterministic(plan.seed):
-            sampler = PairSampler(columns, relationship_budget(), plan.seed)
+            sampler = PairSampler(columns, pair_budget(columns), plan.seed)
             objective = SpaceObjective(copy.deepcopy(model), rows, copy.deepcopy(sides), sampler)
             self.step: StepCost = measure_steps(objective, plan, clock)
             self.row_seconds = _row_seconds(objective.model, rows, clock)

@@ -27,7 +27,7 @@ from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.input_data_set import FeatrixInputDataSet, TableLike, as_table
 from featrix_core.space.extension import copy_weights, extended_pairs, extension_record
 from featrix_core.space.model import SpaceModel
-from featrix_core.space.plan import plan_shape, relationship_budget
+from featrix_core.space.plan import pair_budget, plan_shape
 from featrix_core.space.relationships import PairSampler
 from featrix_core.space_training import OnNotice, Resume, train_space
 from featrix_core.strings.embedder import TextEmbedder
@@ -110,7 +110,8 @@ class EmbeddingSpace:
         tokenizer = Tokenizer.fit(schema, typed, children=self.children)
         self._set_rows(table, None if val_data is None else as_table(val_data), tokenizer)
         config = plan_shape(len(tokenizer.names))
-        sampler = PairSampler(len(tokenizer.names), relationship_budget(), seed)
+        columns = len(tokenizer.names)
+        sampler = PairSampler(columns, pair_budget(columns), seed)
         with deterministic(seed):
             self._model = SpaceModel(tokenizer, config, sampler.draw(0))
         first_weights(self._model.encoders, tokenizer, self._rows)
@@ -346,7 +347,7 @@ class EmbeddingSpace:
         validation = None if enriched_val_df is None else as_table(enriched_val_df)
         space._set_rows(table, validation, tokenizer)
         config = existing_es._model.config
-        budget = relationship_budget()
+        budget = pair_budget(len(tokenizer.names))
         pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, budget, space.seed)
         with deterministic(space.seed):
             space._model = SpaceModel(tokenizer, config, pairs)

@@ -13,7 +13,7 @@ from featrix_core.space.losses import COLDEST, WARMEST, adaptive_temperature
 from featrix_core.space.masking import HIGHEST, LOWEST, SINGLE
 from featrix_core.space.model import SpaceConfig
 from featrix_core.space.objective import CONTRASTIVE_ROWS, Weights, curriculum
-from featrix_core.space.plan import relationship_budget
+from featrix_core.space.plan import pair_budget
 from featrix_core.tables.schema import Frozen
 from featrix_core.training import optimisation, source_rules
 from featrix_core.training.plan import LEAST_EPOCHS, TrainingPlan
@@ -220,7 +220,7 @@ def _optimiser(facts: TableFacts, plan: TrainingPlan, shape: SpaceConfig) -> lis
 
 def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
     wide = source_rules.d_model(facts.columns)
-    every = facts.columns * (facts.columns - 1) // 2 * source_rules.EXPLORED
+    every = facts.columns * (facts.columns - 1) // 2
     return [
         PlanValue(
             name="d_model",
@@ -265,13 +265,13 @@ def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
             benchmark="ablation/main components as first weights",
         ),
         PlanValue(
-            name="relationship tokens",
-            value=min(relationship_budget(), every),
+            name="column pairs",
+            value=pair_budget(facts.columns),
             unit="at a time",
             reason="a budget: the active pairs are drawn anew every few updates, until the best are settled",
             source=every,
-            why="the source reads every pair at first, which grows with the square of the columns",
-            benchmark="plan/relationship tokens",
+            why="pairs that are never left out cannot be told from useless ones",
+            benchmark="plan/column pairs",
         ),
     ]
 

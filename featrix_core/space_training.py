@@ -23,7 +23,7 @@ from featrix_core.space.extension import only_new_columns
 from featrix_core.space.information import mutual_information_matrix
 from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import SpaceObjective
-from featrix_core.space.plan import relationship_budget
+from featrix_core.space.plan import pair_budget
 from featrix_core.space.relationships import PairSampler
 from featrix_core.training.checkpoint import (
     EVERY_SECONDS,
@@ -144,7 +144,8 @@ def _train(
     device = choose_device()
     model.to(device)
     try:
-        sampler = PairSampler(len(space.tokenizer.names), relationship_budget(), space.seed)
+        columns = len(space.tokenizer.names)
+        sampler = PairSampler(columns, pair_budget(columns), space.seed)
         weights = None if space._weights_N is None else torch.from_numpy(space._weights_N).float()
         loss = SpaceObjective if space._fresh is not None else RestartableObjective
         objective = loss(model, moved(rows, device), sides, sampler, weights)

@@ -1,23 +1,20 @@
 """What a column pair does for the columns' losses, measured as a randomised experiment (JOINT-3, D6).
 
-Training is cut into observation periods. In every period some pairs are active, drawn at random with
-probabilities that are known before the draw. A pair's lift on a column is the effect of its being active on that
-column's loss over hidden cells. With `D = active − probability`, which averages to zero whatever happened
-before, and `y` the fall of the period's loss below its local trend,
+Training is cut into observation periods. At the end of each, some candidates are left out, drawn at random with known
+probabilities, and the same rows under the same masks are judged twice: with all candidates, and without those. How much
+less a column's loss over hidden cells is the second time (mostly it is more) is the outcome `y` of the period: every
+row is its own control, so that hard batches, hard masks and the fall of the loss cancel out. With
+`D = active − probability`, which averages to zero whatever happened before, a pair's lift on a column is
 
-    lift = Σ ω·D·y / Σ ω·D²        (ω = 0.95^age)
+    lift = Σ ω·D·(y − ȳ) / Σ ω·D²        (ω = 0.95^age)
 
 depends on no preference of the schedule; a period in which a pair had no choice (probability 0 or 1) counts for
-nothing. In the source's words it is how much more the loss falls in a period with the pair than in one without.
-
-It is an effect relative to the rest, and the one of the moment. The fall is taken from the line through the
-neighbouring periods, later ones too, which is less noisy than the period before; of an effect that stays in the
-weights about half is seen. From four columns on the mean fall of the other columns is taken off, since a hard batch
-is hard for all: with few columns that mean holds part of the effect itself.
+nothing.
 
 An interaction shows on a third column (`c = a·b`: the pair (a, b) tells c, which neither column's own loss knows),
 so the column that gains most beside the two counts too. It is chosen on one half of the periods and
-measured on the other, both ways round, so that choosing it adds no bias.
+measured on the other, both ways round, so that choosing it adds no bias. The sum over all columns would hold the
+same with the noise of all of them.
 
 Legend: T periods · A columns · P pairs · N records (period and pair).
 """
@@ -32,23 +29,20 @@ from torch import Tensor
 
 RECENCY, AGE_PERIODS = 0.95, 8
 """Weight of an observation per unit of age (D6), and the periods in a unit. The source's epochs are far longer than
-a period of four updates: with a unit per period two thirds of all observations would be thrown away."""
+a period of a few updates: with a unit per period two thirds of all observations would be thrown away."""
 INTERVAL = 1.96
 """Standard errors on either side of the mean: 95 % (D6)."""
 ENOUGH = 5
 """Periods with a pair, and periods without it, below which its bound is lowered further (D6)."""
 COMPLEXITY = 1e-4
-"""Nats that every relationship token has to earn (D6, "complexity penalty")."""
-WINDOW = 4
-"""Periods on either side that the local trend goes through."""
-BURN_IN = 4
-"""First periods: losses fall too fast for a straight line."""
+"""Nats that every pair has to earn (D6, "complexity penalty")."""
 
 
 class Experiment(NamedTuple):
-    """What was observed: losses_TA nats per hidden cell; active_TP 0 or 1; chance_TP in [0, 1]."""
+    """What was observed: gains_TA nats per hidden cell with the active pairs alone; active_TP is 0 or 1,
+    chance_TP from 0 to 1."""
 
-    losses_TA: Tensor
+    gains_TA: Tensor
     active_TP: Tensor
     chance_TP: Tensor
 
@@ -77,64 +71,35 @@ class Lifts:
     score_P: Tensor
 
 
-def local_trend(periods: int) -> Tensor:
-    """Weights (T, T) of the straight line through each period's neighbours, itself left out."""
-    at_T = torch.arange(periods, dtype=torch.float64)
-    gap_TT = at_T - at_T.unsqueeze(1)
-    near_TT = ((gap_TT.abs() <= WINDOW) & (gap_TT != 0)).double()
-    count_T1 = near_TT.sum(1, keepdim=True).clamp(min=1.0)
-    mean_T1 = (near_TT * gap_TT).sum(1, keepdim=True) / count_T1
-    off_TT = near_TT * (gap_TT - mean_T1)
-    spread_T1 = (off_TT**2).sum(1, keepdim=True).clamp(min=1e-9)
-    return near_TT / count_T1 - mean_T1 * off_TT / spread_T1
-
-
-def falls(losses_TA: Tensor) -> Tensor:
-    """Falls (T, A) of losses below their local trend, less what all columns have in common."""
-    trend_TT = local_trend(len(losses_TA)).to(losses_TA.dtype)
-    fall_TA = trend_TT @ losses_TA - losses_TA
-    columns = fall_TA.shape[1]
-    if columns > 3:
-        # Hard batches and hard masks are hard for every column; the others' mean tells.
-        others_TA = (fall_TA.sum(1, keepdim=True) - fall_TA) / (columns - 1)
-        fall_TA = fall_TA - others_TA
-    return fall_TA
-
-
-def measure(
-    experiment: Experiment, pairs_P2: Tensor, used_T: Tensor, tokens_per_pair: int
-) -> Lifts:
-    """Lifts of all pairs from the periods where `used_T` is true; all pairs and columns at once.
-
-    Trends go through all periods; the first `BURN_IN` count for nothing.
-    """
-    losses_TA, active_TP, chance_TP = experiment
-    periods, columns = losses_TA.shape
+def measure(experiment: Experiment, pairs_P2: Tensor, used_T: Tensor) -> Lifts:
+    """Lifts of all pairs from the periods where `used_T` is true; all pairs and columns at once."""
+    gains_TA, active_TP, chance_TP = experiment
+    periods, columns = gains_TA.shape
     pairs = len(pairs_P2)
     age_T = periods - 1 - torch.arange(periods)
-    weight_T = RECENCY ** (age_T / AGE_PERIODS) * (used_T & (torch.arange(periods) >= BURN_IN))
-    fall_TA = falls(losses_TA)
-    push_TP = active_TP - chance_TP
+    weight_T = RECENCY ** (age_T / AGE_PERIODS) * used_T
     share_T1 = (weight_T / weight_T.sum().clamp(min=1e-9)).unsqueeze(1)
-    noise_AA = fall_TA.T @ (fall_TA * share_T1)
-    every = _effects(push_TP, fall_TA, weight_T)
+    gains_TA = gains_TA - (gains_TA * share_T1).sum(0)
+    push_TP = active_TP - chance_TP
+    noise_AA = gains_TA.T @ (gains_TA * share_T1)
+    noise_A = noise_AA.diagonal()
+    every = _effects(push_TP, gains_TA, weight_T)
     i, j, row = pairs_P2[:, 0], pairs_P2[:, 1], torch.arange(pairs)
     onto_P2 = torch.stack([every.lift_PA[row, j], every.lift_PA[row, i]], 1)
-    own_P2 = torch.stack([noise_AA[j, j], noise_AA[i, i]], 1)
-    onto_error_P2 = (own_P2 * every.spread_P.unsqueeze(1)).sqrt()
-    two_P = own_P2.sum(1) + 2.0 * noise_AA[i, j]
+    onto_noise_P2 = torch.stack([noise_A[j], noise_A[i]], 1)
+    onto_error_P2 = (onto_noise_P2 * every.spread_P.unsqueeze(1)).sqrt()
     third_P, third_column_P = torch.zeros(pairs), torch.full((pairs,), -1)
     third_error_P = torch.zeros(pairs)
     if columns > 2:
         half_T = (torch.arange(periods) // 2) % 2 == 0
-        halves = [_effects(push_TP, fall_TA, weight_T * side) for side in (half_T, ~half_T)]
-        scale_A = noise_AA.diagonal().clamp(min=1e-12).sqrt()
+        halves = [_effects(push_TP, gains_TA, weight_T * side) for side in (half_T, ~half_T)]
+        scale_A = noise_A.clamp(min=1e-12).sqrt()
         found_P2 = torch.zeros(pairs, 2)
         noise_P2 = torch.zeros(pairs, 2)
         for k, (seen, told) in enumerate((halves, halves[::-1])):
             best_P = _best_other(seen.lift_PA / scale_A, i, j)
             found_P2[:, k] = told.lift_PA[row, best_P]
-            noise_P2[:, k] = noise_AA[best_P, best_P] * told.spread_P
+            noise_P2[:, k] = noise_A[best_P] * told.spread_P
         third_P = found_P2.mean(1)
         third_error_P = noise_P2.sum(1).sqrt() / 2.0
         third_column_P = _best_other(every.lift_PA / scale_A, i, j)
@@ -142,11 +107,12 @@ def measure(
     paired_P = (free_TP & (active_TP > 0)).sum(0)
     unpaired_P = (free_TP & (active_TP == 0)).sum(0)
     total_P = onto_P2.sum(1) + third_P
-    total_error_P = (two_P.clamp(min=0.0) * every.spread_P + third_error_P**2).sqrt()
+    two_P = (onto_noise_P2.sum(1) + 2.0 * noise_AA[i, j]).clamp(min=0.0)
+    total_error_P = (two_P * every.spread_P + third_error_P**2).sqrt()
     short_P = (ENOUGH - paired_P).clamp(min=0) + (ENOUGH - unpaired_P).clamp(min=0)
     bound_P = total_P - INTERVAL * total_error_P * (1.0 + short_P / (2.0 * ENOUGH))
     known_P = (paired_P > 0) & (unpaired_P > 0)
-    score_P = (bound_P - COMPLEXITY * tokens_per_pair).masked_fill(~known_P, -torch.inf)
+    score_P = (bound_P - COMPLEXITY).masked_fill(~known_P, -torch.inf)
     return Lifts(
         onto_P2,
         onto_error_P2,
@@ -168,11 +134,11 @@ class _Effects(NamedTuple):
     spread_P: Tensor
 
 
-def _effects(push_TP: Tensor, fall_TA: Tensor, weight_T: Tensor) -> _Effects:
+def _effects(push_TP: Tensor, gains_TA: Tensor, weight_T: Tensor) -> _Effects:
     weighted_TP = push_TP * weight_T.unsqueeze(1)
     size_P = (weighted_TP * push_TP).sum(0).clamp(min=1e-9)
     return _Effects(
-        (weighted_TP.T @ fall_TA) / size_P.unsqueeze(1), (weighted_TP**2).sum(0) / size_P**2
+        (weighted_TP.T @ gains_TA) / size_P.unsqueeze(1), (weighted_TP**2).sum(0) / size_P**2
     )
 
 
@@ -189,6 +155,7 @@ class History:
     def __init__(self, columns: int) -> None:
         self.columns = columns
         self._losses: list[Tensor] = []
+        self._gains: list[Tensor] = []
         self._pair: list[Tensor] = []
         self._active: list[Tensor] = []
         self._chance: list[Tensor] = []
@@ -196,11 +163,16 @@ class History:
     def __len__(self) -> int:
         return len(self._losses)
 
-    def add(self, losses_A: Tensor, active_P: Tensor, chance_P: Tensor) -> None:
-        """A period is over. A column without any hidden cell keeps its last loss (NaN in `losses_A`)."""
-        losses_A = losses_A.detach().float().cpu()
+    def add(self, losses_A: Tensor, gains_A: Tensor, active_P: Tensor, chance_P: Tensor) -> None:
+        """A period is over. A column without any hidden cell (NaN) keeps its last loss and has gained nothing.
+
+        Args:
+            losses_A: with all candidates. gains_A: how much less they are with the active ones alone.
+        """
+        losses_A, gains_A = losses_A.detach().float().cpu(), gains_A.detach().float().cpu()
         before = self._losses[-1] if self._losses else torch.zeros(self.columns)
         self._losses.append(torch.where(losses_A.isfinite(), losses_A, before))
+        self._gains.append(torch.where(gains_A.isfinite(), gains_A, 0.0))
         pair_N = chance_P.nonzero().squeeze(1)
         self._pair.append(pair_N)
         self._active.append(active_P[pair_N])
@@ -233,13 +205,14 @@ class History:
             at = (period_N[known_N], place_N[known_N])
             active_TS[at] = torch.cat(self._active)[known_N].float()
             chance_TS[at] = torch.cat(self._chance)[known_N]
-        return Experiment(torch.stack(self._losses), active_TS, chance_TS)
+        return Experiment(torch.stack(self._gains), active_TS, chance_TS)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors for a checkpoint."""
         none = torch.zeros(0)
         return {
             "losses_TA": torch.stack(self._losses) if self._losses else none.view(0, self.columns),
+            "gains_TA": torch.stack(self._gains) if self._gains else none.view(0, self.columns),
             "counts_T": torch.tensor([len(p) for p in self._pair], dtype=torch.int64),
             "pair_N": torch.cat(self._pair) if self._pair else none.long(),
             "active_N": torch.cat(self._active) if self._active else none.bool(),
@@ -250,6 +223,7 @@ class History:
         """Go on from `state()`."""
         counts = tensors["counts_T"].tolist()
         self._losses = list(tensors["losses_TA"].unbind())
+        self._gains = list(tensors["gains_TA"].unbind())
         self._pair = _parts(tensors["pair_N"], counts)
         self._active = _parts(tensors["active_N"], counts)
         self._chance = _parts(tensors["chance_N"], counts)

@@ -40,6 +40,7 @@ _ALL_COLUMNS = (
     "joint.column_AD",
     "joint.hidden_AD",
     "joint.skip.",
+    "joint.products.project.",
     "joint.random.weight",
     "marginal.",
 )

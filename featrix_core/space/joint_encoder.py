@@ -1,7 +1,7 @@
 """Joint encoder: column tokens → contextual tokens and one vector per row on the unit sphere (JOINT-1, D6, D7).
 
 Legend: B rows · A columns · D token width · M row width (`d_model`) · L learned part of the row ·
-R random part · F random features · H heads · G relationship tokens.
+R random part · F random features · H heads · Q active pairs.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from featrix_core.encoders.stacked import StackedLinear, StackedNorm
-from featrix_core.space.relationships import RelationshipTokens
+from featrix_core.space.relationships import PairProducts
 
 RANDOM_FEATURES = 256
 """Random features of a row before they are mixed into its random part."""
+
+PRODUCT_WIDTH, PRODUCT_LENGTH = 64, 0.5
+"""Numbers of a row that hold products of columns, and their length; that of the two other parts is 1."""
 
 
 class Attention(nn.Module):
     """Multi-head attention of the asking places over everything that is read.
 
-    Relationship tokens are read but do not ask, so the cost is linear in them.
     Shape: asking (B, Q, D), read (B, L, D) → (B, Q, D).
     """
 
@@ -67,15 +69,14 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: the asking places read themselves, the others and the extra tokens.
+    """Pre-norm transformer block: the asking places read themselves and the others.
 
-    Shape: asking (B, Q, D), others (B, L, D) or None, extra (B, G, D) or None → (B, Q, D).
+    Shape: asking (B, Q, D), others (B, L, D) or None → (B, Q, D).
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.norm_attention = nn.LayerNorm(width)
-        self.norm_extra = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
         self.norm_feed = nn.LayerNorm(width)
         self.feed = nn.Sequential(
@@ -83,17 +84,12 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self, asking_BQD: Tensor, others_BLD: Tensor | None, extra_BGD: Tensor | None
-    ) -> Tensor:
+    def forward(self, asking_BQD: Tensor, others_BLD: Tensor | None) -> Tensor:
         """One round of attention and feed-forward for the asking places."""
-        normed_BQD = self.norm_attention(asking_BQD)
-        read = [normed_BQD]
+        read_BLD = normed_BQD = self.norm_attention(asking_BQD)
         if others_BLD is not None:
-            read.append(self.norm_attention(others_BLD))
-        if extra_BGD is not None:
-            read.append(self.norm_extra(extra_BGD))
-        said_BQD = self.attention(normed_BQD, torch.cat(read, dim=1))
+            read_BLD = torch.cat([normed_BQD, self.norm_attention(others_BLD)], dim=1)
+        said_BQD = self.attention(normed_BQD, read_BLD)
         asking_BQD = asking_BQD + self.dropout(said_BQD)
         return asking_BQD + self.dropout(self.feed(self.norm_feed(asking_BQD)))
 
@@ -144,9 +140,10 @@ class JointEncoder(nn.Module):
     Columns of a merged group enter the transformer as one token, the scaled sum of their converted tokens;
     columns of other groups keep their own and share a group embedding (DATA-9).
 
-    Half of a row is learned, `L2norm(W₁·LN(CLS) + W₂·flatten(columns))`: the second term is the skip of the
-    raw column encodings (DESIGN, "What is known about quality", point 2). The other half are fixed
-    `RandomFeatures` of the columns. Both halves weigh the same.
+    A row has three parts, each of a length of its own: `L2norm(W₁·LN(CLS) + W₂·flatten(columns))`, whose second
+    term is the skip of the raw column encodings (DESIGN, "What is known about quality", point 2); fixed
+    `RandomFeatures` of the columns, as wide and as long; and `PairProducts` of the active pairs, half as
+    long. Added to the first part instead, products take the room of what a straight line reads best.
 
     The row embedding needs the last block's CLS alone. Without `context` that block is computed for CLS
     only, which saves most of the transformer's cost on a wide table; the row is the same.
@@ -179,15 +176,15 @@ class JointEncoder(nn.Module):
         self.slot_A: Tensor
         self.share_A: Tensor
         self.group_A: Tensor
-        self.relations = RelationshipTokens(width)
         # Switched on when memory runs out (TRAIN-3, `training/recovery.py`).
         self.recompute = False
         self.blocks = nn.ModuleList([Block(width, heads, dropout) for _ in range(layers)])
-        learned = d_model - d_model // 2
+        learned = (d_model - PRODUCT_WIDTH) // 2
         self.cls_norm = nn.LayerNorm(width)
         self.cls_out = nn.Linear(width, learned)
         self.skip = StackedLinear(columns, width, learned)
-        self.random = RandomFeatures(columns, width, d_model - learned)
+        self.products = PairProducts(columns, width, PRODUCT_WIDTH)
+        self.random = RandomFeatures(columns, width, d_model - PRODUCT_WIDTH - learned)
         # A buffer, so that an extended space scales its old columns as before.
         self.register_buffer("skip_scale", torch.tensor(1.0 / math.sqrt(max(columns, 1))))
         self.skip_scale: Tensor
@@ -212,14 +209,13 @@ class JointEncoder(nn.Module):
         if len(self.group_GD):
             none_1D = self.group_GD.new_zeros(1, self.group_GD.shape[1])
             placed = placed + torch.cat([none_1D, self.group_GD])[self.group_A]
-        extra = self.relations(placed, pairs_Q2) if len(pairs_Q2) else None
         cls_B1D, context_BAD = self.cls_D.expand(len(tokens), 1, -1), self._gather(placed)
         for number, block in enumerate(self.blocks, start=1):
             if number == len(self.blocks) and not context:
-                cls_B1D = self._run(block, cls_B1D, context_BAD, extra)
+                cls_B1D = self._run(block, cls_B1D, context_BAD)
                 context_BAD = context_BAD[:, :0]
             else:
-                x_BLD = self._run(block, torch.cat([cls_B1D, context_BAD], dim=1), None, extra)
+                x_BLD = self._run(block, torch.cat([cls_B1D, context_BAD], dim=1), None)
                 cls_B1D, context_BAD = x_BLD[:, :1], x_BLD[:, 1:]
         if context and self.slots < tokens.shape[1]:
             # Merged columns share what the transformer says and differ in what they are.
@@ -229,21 +225,20 @@ class JointEncoder(nn.Module):
         skip_BL = tokens.flatten(1) @ self.skip.weight_AIO.flatten(0, 1)
         skip_BL = skip_BL + self.skip.bias_AO.sum(0)
         learned_BL = self.cls_out(cls_BD) + skip_BL * self.skip_scale
-        halves = (
+        parts = (
             nn.functional.normalize(learned_BL, dim=-1),
             self.random(tokens, self.skip_scale),
+            self.products(tokens, pairs_Q2) * PRODUCT_LENGTH,
         )
-        row_BM = nn.functional.normalize(torch.cat(halves, dim=-1), dim=-1)
+        row_BM = nn.functional.normalize(torch.cat(parts, dim=-1), dim=-1)
         return Encoded(row_BM, context_BAD, cls_BD)
 
-    def _run(
-        self, block: nn.Module, asking: Tensor, others: Tensor | None, extra: Tensor | None
-    ) -> Tensor:
+    def _run(self, block: nn.Module, asking: Tensor, others: Tensor | None) -> Tensor:
         """A block; with `recompute` its insides are computed again on the way back instead of being kept."""
         if self.recompute and torch.is_grad_enabled():
-            said: Tensor = checkpoint(block, asking, others, extra, use_reentrant=False)
+            said: Tensor = checkpoint(block, asking, others, use_reentrant=False)
             return said
-        said = block(asking, others, extra)
+        said = block(asking, others)
         return said
 
     def _gather(self, placed_BAD: Tensor) -> Tensor:

@@ -35,6 +35,8 @@ CONTRASTIVE_SCALE = 0.005
 push all rows apart, which costs a linear read-out and most of all one with few labels (row "contrastive
 losses at a twentieth" of the ablation, benchmarks, "The space")."""
 CONTRASTIVE_ROWS = 128
+JUDGED_ROWS = 128
+"""Rows of a batch that are judged once more without some pairs, at the end of a period."""
 VALIDATION_ROWS = 1024
 """Rows that an epoch is judged by at most."""
 
@@ -156,9 +158,10 @@ class SpaceObjective:
         """Loss of a batch, with the pairs that are active now."""
         index_B = self.sides.train_T[rows]
         weight_B = None if self.weights_N is None else self.weights_N[index_B]
-        pairs_Q2 = self.trial.before_step().to(self.model.pairs_Q2.device)
-        found = self._loss(index_B, weight_B, self.generator, pairs_Q2)
-        self.trial.after_step(found.hidden_loss_A, found.hidden_A)
+        pairs_Q2, fewer_Q2 = self.trial.before_step()
+        found = self._loss(index_B, weight_B, self.generator, pairs_Q2, fewer_Q2)
+        if found.outcome_2A is not None:
+            self.trial.after_step(*found.outcome_2A)
         return found.total, found.figures
 
     def validate(self) -> tuple[float, dict[str, Any]]:
@@ -205,7 +208,7 @@ class SpaceObjective:
             part, _, key = name.partition("/")
             if key:
                 parts[part][key] = value
-        self.trial.restore(parts["trial"], record["trial"], self.model.pairs_Q2.device)
+        self.trial.restore(parts["trial"], record["trial"])
         self.sides.restore(parts["sides"], record["sides"])
         self.generator.set_state(tensors["generator"])
         self.epoch = record["epoch"]
@@ -225,6 +228,7 @@ class SpaceObjective:
         weight_B: Tensor | None,
         generator: torch.Generator,
         pairs_Q2: Tensor,
+        fewer_Q2: Tensor | None = None,
     ) -> _Found:
         model, weights = self.model, self.weights
         shard = Shard(self.processes, len(index_B))
@@ -235,21 +239,25 @@ class SpaceObjective:
         tokens_BAD = model.encoders(batch)
         hidden_VBA = hidden_VBA.to(tokens_BAD.device)
         own_VBA = hidden_VBA[:, shard.own]
-        both_BM = model.rows_of(tokens_BAD, own_VBA.flatten(0, 1), pairs_Q2)
+        both_BM = model.rows_of(tokens_BAD, own_VBA.flatten(0, 1), pairs_Q2.to(tokens_BAD.device))
         both_VBM = both_BM.view(2, batch.n_rows, -1)
         one_BM, other_BM = both_VBM.unbind()
         cells_VBA = model.decoders(both_VBM, batch)
+        judged_2A = tokens_BAD.new_zeros(2, tokens_BAD.shape[1])
+        if fewer_Q2 is not None:
+            judged = shard.first(JUDGED_ROWS)
+            seen = (tokens_BAD[judged], own_VBA[:, judged], batch.rows(judged))
+            judged_2A = self._judged(cells_VBA[:, judged].detach(), *seen, fewer_Q2)
         if weight_B is not None:
             cells_VBA = cells_VBA * weight_B[shard.own].unsqueeze(-1)
         reconstruction = shard.share(cells_VBA.mean())
-        hidden_loss_A = (cells_VBA.detach() * own_VBA).sum((0, 1))
         few, said_BAD = slice(0, CONTRASTIVE_ROWS), None
         if not shard.whole:
             # The maps from rows to tokens are trained: each process uses them on its own rows.
             own = shard.first(CONTRASTIVE_ROWS)
             rows = [one_BM[own], other_BM[own], tokens_BAD[own], model.predict_tokens(one_BM[own])]
-            rows, sums = shard.joined(CONTRASTIVE_ROWS, rows, [reconstruction, hidden_loss_A])
-            (one_BM, other_BM, tokens_BAD, said_BAD), (reconstruction, hidden_loss_A) = rows, sums
+            rows, sums = shard.joined(CONTRASTIVE_ROWS, rows, [reconstruction, judged_2A])
+            (one_BM, other_BM, tokens_BAD, said_BAD), (reconstruction, judged_2A) = rows, sums
         columns = tokens_BAD.shape[1]
         # A boost goes past the clamp of 0.2: small tables stand at it already, and it would change nothing.
         temperature = self.temperature_factor * adaptive_temperature(len(one_BM[few]), columns)
@@ -275,13 +283,33 @@ class SpaceObjective:
             "spread_temperature": temperature,
             "dropout_rate": model.config.dropout,
         }
-        return _Found(shard.counted(total), figures, hidden_loss_A, hidden_VBA.sum((0, 1)))
+        outcome_2A = None
+        if fewer_Q2 is not None:
+            outcome_2A = judged_2A / hidden_VBA[:, :JUDGED_ROWS].sum((0, 1))
+        return _Found(shard.counted(total), figures, outcome_2A)
+
+    @torch.no_grad()
+    def _judged(
+        self,
+        cells_VBA: Tensor,
+        tokens_BAD: Tensor,
+        hidden_VBA: Tensor,
+        batch: TokenBatch,
+        fewer_Q2: Tensor,
+    ) -> Tensor:
+        """Per column (2, A), over the hidden cells of both views: the sum of losses that were found with all
+        candidates, and how much less it is with the pairs of `fewer_Q2` alone."""
+        model, pairs_Q2 = self.model, fewer_Q2.to(tokens_BAD.device)
+        both_BM = model.rows_of(tokens_BAD, hidden_VBA.flatten(0, 1), pairs_Q2)
+        other_VBA = model.decoders(both_BM.view(2, batch.n_rows, -1), batch)
+        losses_A = (cells_VBA * hidden_VBA).sum((0, 1))
+        return torch.stack([losses_A, losses_A - (other_VBA * hidden_VBA).sum((0, 1))])
 
 
 class _Found(NamedTuple):
-    """Loss of a batch, its figures, and per column the sum of losses over hidden cells and their number."""
+    """Loss of a batch, its figures, and per column (2, A) the outcome of a period that ended: loss per hidden cell,
+    and how much less it was without some pairs."""
 
     total: Tensor
     figures: dict[str, float | Tensor]
-    hidden_loss_A: Tensor
-    hidden_A: Tensor
+    outcome_2A: Tensor | None

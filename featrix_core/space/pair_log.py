@@ -14,8 +14,8 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from featrix_core.space.causal import BURN_IN, ENOUGH, INTERVAL, Lifts
-from featrix_core.space.pair_schedule import DROPPED, ENTERED, PROTECTED, RELEASED
+from featrix_core.space.causal import ENOUGH, INTERVAL, Lifts
+from featrix_core.space.pair_schedule import DROPPED, ENTERED, PROTECTED, RELEASED, STEPS
 
 if TYPE_CHECKING:
     from featrix_core.space.pair_trial import PairTrial
@@ -64,7 +64,7 @@ def pair_report(trial: PairTrial, names: Sequence[str], final_Q2: Tensor) -> dic
         "schema_version": 1,
         "periods": len(trial.history),
         "held_out_periods": int(trial.held_T().sum()),
-        "updates_per_period": trial.steps_per_period,
+        "updates_per_period": STEPS,
         "pairs_in_all": len(trial.pairs_P2),
         "pairs_tried": len(seen_S),
         "slots": trial.schedule.slots,
@@ -219,14 +219,13 @@ def _advice(trial: PairTrial, found: dict[str, Any], score: np.ndarray[Any, Any]
     if found["verdict"] == "ok":
         return ""
     said = []
-    counted = len(trial.history) - BURN_IN
     if found["noise_share"] > 0.8:
         said.append(
             "the lifts differ hardly more than their noise does, so which pairs are active makes little "
             "difference to this table's columns, or too little to be measured in a training of this length"
         )
-    if counted < 50 or trial.schedule.slots * counted < ENOUGH * len(trial.pairs_P2):
-        said.append("train longer: each pair was active in few periods")
+    if len(trial.history) < 50:
+        said.append("train longer: each pair was left out in few periods")
     if abs(score.std() / max(abs(score.mean()), 1e-12)) < 0.3:
         said.append(
             "the scores lie close together, and the order among them is not to be relied on"

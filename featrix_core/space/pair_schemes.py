@@ -16,8 +16,8 @@ from featrix_core.space.relationships import PairSampler
 class FixedPairs(PairSchedule):
     """The same pairs from beginning to end: all, or as many drawn ones as there are slots."""
 
-    def __init__(self, pairs: int, columns: int, slots: int, generator: torch.Generator) -> None:
-        super().__init__(pairs, columns, slots, torch.zeros(0, dtype=torch.int64), generator)
+    def __init__(self, pairs: int, slots: int, generator: torch.Generator) -> None:
+        super().__init__(pairs, slots, generator)
         chosen = torch.randperm(pairs, generator=generator)[: self.slots]
         self.candidate_P = torch.zeros(pairs, dtype=torch.bool)
         self.candidate_P[chosen] = True
@@ -39,16 +39,9 @@ class DistantPairs(PairSchedule):
     """The heuristic: after exploration, the pairs of the largest |lossᵢ − lossⱼ| for good."""
 
     def __init__(
-        self,
-        pairs_P2: Tensor,
-        columns: int,
-        slots: int,
-        generator: torch.Generator,
-        history: History,
+        self, pairs_P2: Tensor, slots: int, generator: torch.Generator, history: History
     ) -> None:
-        super().__init__(
-            len(pairs_P2), columns, slots, torch.zeros(0, dtype=torch.int64), generator
-        )
+        super().__init__(len(pairs_P2), slots, generator)
         self.pairs_P2, self.history = pairs_P2, history
 
     def chances(self) -> Tensor:
@@ -72,16 +65,11 @@ class DistantPairs(PairSchedule):
 
 
 def schedule_of(
-    sampler: PairSampler,
-    pairs_P2: Tensor,
-    columns: int,
-    first_Q: Tensor,
-    history: History,
-    generator: torch.Generator,
+    sampler: PairSampler, pairs_P2: Tensor, history: History, generator: torch.Generator
 ) -> PairSchedule:
-    """The schedule of a sampler's scheme; `first_Q` are numbers of pairs that are candidates from the start."""
+    """The schedule of a sampler's scheme."""
     if sampler.scheme == "causal":
-        return PairSchedule(len(pairs_P2), columns, sampler.active, first_Q, generator)
+        return PairSchedule(len(pairs_P2), sampler.active, generator)
     if sampler.scheme == "distance":
-        return DistantPairs(pairs_P2, columns, sampler.active, generator, history)
-    return FixedPairs(len(pairs_P2), columns, sampler.active, generator)
+        return DistantPairs(pairs_P2, sampler.active, generator, history)
+    return FixedPairs(len(pairs_P2), sampler.active, generator)

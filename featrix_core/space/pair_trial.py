@@ -1,8 +1,8 @@
-"""The running experiment on column pairs: periods, draws, losses, and what the finished space keeps (JOINT-3).
+"""The running experiment on column pairs: periods, draws, outcomes, and what the finished space keeps (JOINT-3).
 
-An observation period is four updates: an epoch of a small table, and at least 75 periods in every training. One
-period in three, drawn beforehand, is held out: no decision knows which pairs were active in it, so that the scores
-can be checked on it. (Its losses are part of the trend that its neighbours are measured from.)
+Training reads all candidates. Every second update ends an observation period: some candidates are left out, and the
+same rows are judged once more without them. One period in three, drawn beforehand, is held out: no decision knows its
+outcome, so that the scores can be checked on it.
 
 Legend: A columns · P pairs · Q active pairs · S pairs seen · T periods.
 """
@@ -16,12 +16,10 @@ import torch
 from torch import Tensor
 
 from featrix_core.space.causal import History, Lifts, measure
-from featrix_core.space.pair_schedule import draw
+from featrix_core.space.pair_schedule import STEPS, draw
 from featrix_core.space.pair_schemes import schedule_of
-from featrix_core.space.relationships import OPERATIONS, PairSampler
+from featrix_core.space.relationships import PairSampler
 
-STEPS = 4
-"""Updates per observation period."""
 HELD_OUT = 3
 """One period of so many in a row is held out."""
 SETTLED = 0.8
@@ -29,19 +27,18 @@ SETTLED = 0.8
 
 
 class PairTrial:
-    """Says before every update which pairs are active, and is told the columns' losses after it.
+    """Says which pairs an update reads and which of them its rows are judged without, and is told the losses.
 
     Args:
         sampler: all pairs, the budget and the seed.
-        first_Q2: pairs that the model reads already: they are candidates from the start, and stay where the
-            training is too short for a decision.
+        first_Q2: pairs that the model reads already; they stay where the training is too short for a decision.
 
     Attributes:
         pairs_Q2: the active pairs. kept_Q: numbers of the finished space's pairs once they are settled.
     """
 
     def __init__(self, sampler: PairSampler, columns: int, first_Q2: Tensor) -> None:
-        self.sampler, self.columns, self.steps_per_period = sampler, columns, STEPS
+        self.sampler, self.columns = sampler, columns
         self.pairs_P2 = torch.tensor(sampler.pairs, dtype=torch.int64).view(-1, 2)
         self.first_Q2 = first_Q2.cpu()
         self.begin()
@@ -50,23 +47,13 @@ class PairTrial:
         """A training starts: everything known is forgotten."""
         pairs = len(self.pairs_P2)
         self.generator = torch.Generator().manual_seed(self.sampler.seed + 4)
-        number_AA = torch.zeros(self.columns, self.columns, dtype=torch.int64)
-        number_AA[self.pairs_P2[:, 0], self.pairs_P2[:, 1]] = torch.arange(pairs)
-        first_Q = number_AA[self.first_Q2[:, 0], self.first_Q2[:, 1]]
         self.history = History(self.columns)
-        self.schedule = schedule_of(
-            self.sampler, self.pairs_P2, self.columns, first_Q, self.history, self.generator
-        )
+        self.schedule = schedule_of(self.sampler, self.pairs_P2, self.history, self.generator)
         self.active_P = torch.zeros(pairs, dtype=torch.bool)
         self.chance_P = torch.zeros(pairs)
         self.pairs_Q2 = self.first_Q2
         self.kept_Q: Tensor | None = None
-        self.progress = 0.0
-        self._forget()
-
-    def _forget(self) -> None:
-        self.steps = 0
-        self.sum_A, self.count_A = torch.zeros(self.columns), torch.zeros(self.columns)
+        self.progress, self.steps = 0.0, 0
 
     def held_T(self) -> Tensor:
         """Which of the periods so far are held out; the seed alone decides."""
@@ -95,37 +82,27 @@ class PairTrial:
         if progress >= SETTLED:
             self.kept_Q = best_Q
             self.pairs_Q2 = self.pairs_P2[best_Q]
-            self._forget()
         return self.pairs_P2[best_Q]
 
-    def before_step(self) -> Tensor:
-        """Active pairs (Q, 2) of the update that follows; a new period draws new ones."""
-        if self.kept_Q is None and self.steps == 0 and self.sampler.active:
-            self.chance_P = self.schedule.chances()
-            self.active_P = draw(self.chance_P, self.generator)
-            self.pairs_Q2 = self.pairs_P2[self.active_P]
-        return self.pairs_Q2
-
-    def after_step(self, sum_A: Tensor, count_A: Tensor) -> None:
-        """Sum of losses and number of hidden cells per column of the update that is done."""
+    def before_step(self) -> tuple[Tensor, Tensor | None]:
+        """Pairs (Q, 2) that the next update reads, and, where it ends a period, those it is judged with as well."""
         if self.kept_Q is not None or not self.sampler.active:
-            return
-        if self.steps == 0:
-            self.sum_A, self.count_A = sum_A.clone(), count_A.clone()
-        else:
-            self.sum_A += sum_A
-            self.count_A += count_A
+            return self.pairs_Q2, None
+        self.chance_P = self.schedule.chances()
+        self.pairs_Q2 = self.pairs_P2[self.chance_P > 0]
         self.steps += 1
-        if self.steps == self.steps_per_period:
-            self._close()
+        if self.steps < STEPS:
+            return self.pairs_Q2, None
+        self.active_P = draw(self.chance_P, self.generator)
+        return self.pairs_Q2, self.pairs_P2[self.active_P]
 
-    def _close(self) -> None:
-        self.history.add(self.sum_A / self.count_A, self.active_P, self.chance_P)
-        self.schedule.tried(self.active_P)
-        self._forget()
+    def after_step(self, losses_A: Tensor, gains_A: Tensor) -> None:
+        """Outcome of the update that ended a period: losses with all candidates, and the gain with fewer."""
+        self.steps = 0
+        self.history.add(losses_A, gains_A, self.active_P, self.chance_P)
         if not self.schedule.still_exploring(self.progress):
             seen_S, lifts = self.lifts(held=False)
-            self.schedule.swap(len(self.history), seen_S, lifts)
+            self.schedule.swap(len(self.history), self.progress, seen_S, lifts)
 
     def lifts(self, *, held: bool) -> tuple[Tensor, Lifts]:
         """Numbers of the pairs that were candidates once, and their lifts in the held-out or the other periods."""
@@ -133,7 +110,7 @@ class PairTrial:
         held_T = self.held_T()
         used_T = held_T if held else ~held_T
         experiment = self.history.experiment(seen_S)
-        return seen_S, measure(experiment, self.pairs_P2[seen_S], used_T, len(OPERATIONS))
+        return seen_S, measure(experiment, self.pairs_P2[seen_S], used_T)
 
     # -- out and in -------------------------------------------------------------------------------
 
@@ -147,15 +124,13 @@ class PairTrial:
             "active_P": self.active_P,
             "chance_P": self.chance_P,
             "pairs_Q2": self.pairs_Q2,
-            "sum_A": self.sum_A.cpu(),
-            "count_A": self.count_A.cpu(),
         }
         if self.kept_Q is not None:
             tensors["kept_Q"] = self.kept_Q
         return tensors, {"schedule": record, "steps": self.steps, "progress": self.progress}
 
-    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any], device: Any) -> None:
-        """Go on from `state()`; sums of an open period go on on `device`."""
+    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Go on from `state()`."""
         inner = {
             part: {k[len(part) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{part}.")}
             for part in ("schedule", "history")
@@ -165,6 +140,4 @@ class PairTrial:
         self.generator.set_state(tensors["generator"])
         self.active_P, self.chance_P = tensors["active_P"], tensors["chance_P"]
         self.pairs_Q2, self.kept_Q = tensors["pairs_Q2"], tensors.get("kept_Q")
-        self.sum_A = tensors["sum_A"].to(device)
-        self.count_A = tensors["count_A"].to(device)
         self.steps, self.progress = record["steps"], record["progress"]

@@ -1,61 +1,54 @@
-"""Relationship tokens: eight explicit operations per active column pair (JOINT-2, D6).
+"""Relationships: products of column pairs, and which pairs are drawn (JOINT-2, D6).
 
-Legend: B rows · A columns · Q active pairs · R = 8 operations · D token width.
+Legend: B rows · A columns · Q active pairs · D token width · K products · L width of what a row is told.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 
 import torch
 from torch import Tensor, nn
 
-OPERATIONS = (
-    "product",
-    "sum",
-    "absolute_difference",
-    "cosine",
-    "difference",
-    "reverse_difference",
-    "ratio",
-    "reverse_ratio",
-)
-EPSILON = 0.1
-"""Keeps the sign-safe division away from zero (D6)."""
-_RATIO_LIMIT = 8.0
+from featrix_core.encoders.stacked import StackedLinear
+
+PRODUCTS = 128
+"""Numbers that each column brings to a product."""
 
 
-def _divide(top: Tensor, bottom: Tensor) -> Tensor:
-    sign = torch.where(bottom < 0, -1.0, 1.0)
-    return (top / (sign * (bottom.abs() + EPSILON))).clamp(-_RATIO_LIMIT, _RATIO_LIMIT)
+class PairProducts(nn.Module):
+    """What the active pairs say together that neither column says alone: a part of the row embedding.
 
+    Every column has a projection of its own, `p = P_a x_a`; a pair's relationship is `p_i ⊙ p_j`, and a row is told
+    their sum over all active pairs. The sum is one product with the matrix of active pairs, so that a third
+    of all pairs costs as much as three.
 
-class RelationshipTokens(nn.Module):
-    """Tokens of the active pairs, read by the joint encoder as extra keys and values.
+    This is the form of the source's relationship tokens that earns its place. Eight tokens per pair (product, sum,
+    |difference|, cosine, differences, ratios), read by the transformer as extra keys and values, moved no loss
+    and no score; nor does any other operation add to the product (suites "tokens" and "ablation" of the
+    benchmarks, "The space").
 
-    Shape: tokens (B, A, D), pairs (Q, 2) → (B, Q·R, D).
+    Shape: tokens (B, A, D), pairs (Q, 2) → (B, L) of unit length.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, columns: int, width: int, outputs: int) -> None:
         super().__init__()
-        self.project_RDD = nn.Parameter(
-            torch.randn(len(OPERATIONS), width, width) / math.sqrt(width)
-        )
-        self.operation_RD = nn.Parameter(torch.randn(len(OPERATIONS), width) * 0.1)
+        self.project = StackedLinear(columns, width, PRODUCTS)
+        self.norm = nn.LayerNorm(PRODUCTS)
+        self.out = nn.Linear(PRODUCTS, outputs)
 
     def forward(self, tokens_BAD: Tensor, pairs_Q2: Tensor) -> Tensor:
-        """Compute all operations on all active pairs at once."""
-        a, b = tokens_BAD[:, pairs_Q2[:, 0]], tokens_BAD[:, pairs_Q2[:, 1]]
-        cosine = nn.functional.cosine_similarity(a, b, dim=-1).unsqueeze(-1).expand_as(a)
-        raw_RBQD = torch.stack(
-            [a * b, a + b, (a - b).abs(), cosine, a - b, b - a, _divide(a, b), _divide(b, a)]
-        )
-        operations, rows, n_pairs, width = raw_RBQD.shape
-        projected = torch.bmm(raw_RBQD.reshape(operations, rows * n_pairs, width), self.project_RDD)
-        projected = projected.view(operations, rows, n_pairs, width)
-        projected = projected + self.operation_RD[:, None, None, :]
-        return projected.permute(1, 2, 0, 3).reshape(rows, n_pairs * operations, width)
+        """Told to the row by all active pairs at once."""
+        told_BL = self.out(self.norm(summed_products(self.project(tokens_BAD), pairs_Q2)))
+        return nn.functional.normalize(told_BL, dim=-1)
+
+
+def summed_products(factors_BAK: Tensor, pairs_Q2: Tensor) -> Tensor:
+    """`Σ p_i ⊙ p_j` (B, K) over pairs (i, j)."""
+    columns = factors_BAK.shape[1]
+    active_AA = factors_BAK.new_zeros(columns, columns)
+    active_AA[pairs_Q2[:, 0], pairs_Q2[:, 1]] = 1.0
+    return (factors_BAK * (active_AA @ factors_BAK)).sum(1)
 
 
 SCHEMES = ("causal", "all", "none", "random", "distance")
@@ -65,17 +58,17 @@ class PairSampler:
     """All column pairs of a table, how many of them may be active at once, and the first draw.
 
     Args:
-        columns: of the table. token_budget: most relationship tokens that are read in one pass.
+        columns: of the table. active: most pairs that are read in one pass.
         seed: of every draw, here and in `pair_trial`.
         scheme: how pairs are chosen (`SCHEMES`). Spaces use `causal`; the others are there to be measured against:
             all pairs whatever the budget, none, a fixed random set, or the largest distances of column losses.
     """
 
-    def __init__(self, columns: int, token_budget: int, seed: int, scheme: str = "causal") -> None:
+    def __init__(self, columns: int, active: int, seed: int, scheme: str = "causal") -> None:
         if scheme not in SCHEMES:
             raise ValueError(f"scheme is one of {', '.join(SCHEMES)}, not {scheme!r}")
         self.pairs = list(itertools.combinations(range(columns), 2))
-        self.active = min(len(self.pairs), max(token_budget // len(OPERATIONS), 0))
+        self.active = min(len(self.pairs), max(active, 0))
         self.active = {"all": len(self.pairs), "none": 0}.get(scheme, self.active)
         self.seed, self.scheme = seed, scheme
 

@@ -16,8 +16,6 @@ DROPOUT = (0.5, 0.25)
 CLIP_RATIO = 2.0
 PATIENCE = 100
 LAYERS, HEADS = 3, 8
-EXPLORED = 8
-"""Tokens per pair of columns."""
 
 
 def batch_size(rows: int) -> int:
