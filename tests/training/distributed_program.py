@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from featrix_core import EmbeddingSpace
+from featrix_core.errors import FeatrixError
 from featrix_core.training.protocols import EpochDone
 from featrix_core.training.team import together
 
@@ -96,9 +97,11 @@ def main() -> None:
             assert team is not None
             found["first_said"] = team.agreed(rank)
         (folder / f"{rank}.json").write_text(json.dumps(found))
-    elif mode == "other rows":
-        space_of(frame, rows=ROWS + rank).train()
-    elif mode == "killed":
+    else:
+        try:
+            space_of(frame, rows=ROWS + rank).train()
+        except FeatrixError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
         space_of(frame).train(on_epoch=dies)
 
 

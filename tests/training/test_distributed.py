@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from featrix_core import EmbeddingSpace
+from featrix_core.training.protocols import EpochDone
 from tests.training import distributed_program as program
 
 TOLERANCE = 1e-4
@@ -31,7 +33,7 @@ def _torchrun(mode: str, folder: Path, data: Path) -> subprocess.CompletedProces
         env=_environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -53,7 +55,7 @@ def test_two_processes_train_the_space_of_one(german_credit: Path, tmp_path: Pat
     class Killed(BaseException):
         pass
 
-    def kill(done: program.EpochDone) -> None:
+    def kill(done: EpochDone) -> None:
         if done.epoch == 4:
             raise Killed
 
@@ -88,31 +90,28 @@ def test_two_processes_train_the_space_of_one(german_credit: Path, tmp_path: Pat
     assert abs(loaded.encode(sample) - one.encode(sample)).max() < 1e-3
 
 
-def test_processes_with_other_rows_end_together(german_credit: Path, tmp_path: Path) -> None:
-    ended = _torchrun("other rows", tmp_path, german_credit)
-    assert ended.returncode != 0
-    # Whichever ends first says it.
-    assert "Process 1 differs from process 0: other rows" in ended.stderr
-    assert "Let all processes train on the same data" in ended.stderr
-
-
-def test_a_killed_process_ends_the_other(german_credit: Path, tmp_path: Path) -> None:
-    # Without torchrun, which would end the other one before it can speak.
+def test_failures_end_all_processes(german_credit: Path, tmp_path: Path) -> None:
+    # Without torchrun, which would end the other process before it can speak.
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     first, second = (
         subprocess.Popen(
-            [sys.executable, program.__file__, "killed", str(tmp_path), str(german_credit)],
+            [sys.executable, program.__file__, "fail", str(tmp_path), str(german_credit)],
             env=_environment(RANK=rank, LOCAL_RANK=rank, **common),
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in ("0", "1")
     )
-    said = second.communicate(timeout=120)[1]
-    assert first.wait(timeout=10) < 0 and second.returncode == 1
-    assert first.stderr is not None
-    first.stderr.close()
+    said, heard = second.communicate(timeout=300)[1], first.communicate(timeout=10)[1]
+    # First a mistake of the second process, then a kill of the first one.
+    mistake = (
+        "Process 1 differs from process 0: other rows. Let all processes train on the same data"
+    )
+    assert f"FeatrixUserError: {mistake}" in said
+    told = "Process 1 of 2 failed, and the training with it"
+    assert f"OthersFailed: {told}: {mistake}" in heard
+    assert first.returncode == -signal.SIGKILL and second.returncode == 1
     assert "OthersFailed: Process 1 of 2 waited in vain for the others" in said
