@@ -30,8 +30,8 @@ def test_a_predictor_that_fails_costs_no_space(
     def started(step: str) -> None:
         at[step] = len(told)
 
-    def run(**more: Any) -> dict[str, Any]:
-        return fit(
+    def run(**more: Any) -> None:
+        fit(
             str(data),
             "class",
             out,
@@ -45,16 +45,15 @@ def test_a_predictor_that_fails_costs_no_space(
     def fails(*_: Any, **__: Any) -> None:
         raise FeatrixError("Nothing was learned")
 
-    with monkeypatch.context() as broken, pytest.raises(FeatrixError, match="Nothing was learned"):
-        broken.setattr(steps, "train_predictor", fails)
+    monkeypatch.setattr(steps, "train_predictor", fails)
+    with pytest.raises(FeatrixError, match="Nothing was learned"):
         run()
     assert at["train space"] > 0, "what was seen in the table is told before the training"
     assert told[-1].message.startswith("What was finished is kept")
     (work,) = out.iterdir()
     space = sha256_of(work / "base" / "weights.safetensors")
-    told.clear()
-    metrics = run(resume=True)
-    assert metrics["notices"] == [notice.model_dump(mode="json") for notice in told]
-    assert told[-1].message.endswith(": ingest, train space, extend space")
-    assert sha256_of(out / "space" / "weights.safetensors") == space
-    assert not list(out.glob(".work-*"))
+    at.clear()
+    with pytest.raises(FeatrixError, match="Nothing was learned"):
+        run(resume=True)
+    assert list(at) == ["train predictor"]
+    assert sha256_of(work / "space" / "weights.safetensors") == space
