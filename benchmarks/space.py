@@ -45,7 +45,14 @@ def _kills(settings: Settings) -> list[str]:
     return small if settings.quick else []
 
 
-PROGRAMS: dict[str, Callable[[Settings], list[str]]] = {"kills": _kills}
+def _distributed(settings: Settings) -> list[str]:
+    return ["--rows", "200", "--epochs", "3"] if settings.quick else []
+
+
+PROGRAMS: dict[str, Callable[[Settings], list[str]]] = {
+    "kills": _kills,
+    "distributed": _distributed,
+}
 """Suites with a result of their own form (`main(arguments)`, `--out`), and their arguments."""
 
 

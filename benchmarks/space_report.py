@@ -33,6 +33,7 @@ TITLES = {
     "pairs": "Causal scoring against other ways to choose pairs",
     "rho": "Self-validation of the pair scores",
     "kills": "Killed and resumed",
+    "distributed": "Two processes beside one",
 }
 
 
@@ -44,8 +45,8 @@ def read_results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
 
 def section(name: str, result: dict[str, Any]) -> list[str]:
     """Markdown of one suite."""
-    if name == "kills":
-        return _kills(result)
+    if name in _PROGRAMS:
+        return _PROGRAMS[name](result)
     module, cells = suite(name), result["cells"]
     lines: list[str] = [*module.report(cells)]
     return [*lines, "", _footer(name, result, len(module.cells(Settings(Path()))))]
@@ -78,6 +79,32 @@ def _kills(result: dict[str, Any]) -> list[str]:
         f"`--only kills`: German credit, {result['epochs']} epochs, {info['date']}, "
         f"{info['processor']}, {info['cores']} cores.",
     ]
+
+
+def _distributed(result: dict[str, Any]) -> list[str]:
+    info, difference = result["machine"], result["largest_loss_difference"]
+    rows = [
+        [
+            run["processes"],
+            f"{run['epoch_seconds']:.2f}",
+            f"{run['processor_seconds']:.2f}",
+            f"{run['final_validation_loss']:.5f}",
+        ]
+        for run in result["runs"]
+    ]
+    head = ["processes", "seconds per epoch", "of the first's processor", "final validation loss"]
+    return [
+        *markdown(head, rows, left=0),
+        "",
+        f"Largest difference of a loss, over all epochs: {difference:.1e}.",
+        "",
+        f"`--only distributed`: German credit repeated to {result['rows']:,} rows × {result['columns']} columns, "
+        f"batches of {result['batch_size']}, {result['epochs']} epochs, one thread per process, "
+        f"{info['date']}, {info['processor']}, {info['cores']} cores, load {result['load']:.0f}.",
+    ]
+
+
+_PROGRAMS = {"kills": _kills, "distributed": _distributed}
 
 
 def block(results: dict[str, dict[str, Any]]) -> str:
