@@ -16,7 +16,7 @@ from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.input_data_set import FeatrixInputDataSet
 from featrix_core.space.model import SpaceConfig, SpaceModel
 from featrix_core.space.objective import SpaceObjective
-from featrix_core.space.plan import relationship_budget
+from featrix_core.space.plan import pair_budget
 from featrix_core.space.relationships import PairSampler
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.schema import ColumnType
@@ -72,7 +72,7 @@ def objective_of(kind: str, columns: int) -> SpaceObjective:
     tokenizer = Tokenizer.fit(schema, typed)
     rows = tokenizer.encode(typed)
     torch.manual_seed(0)
-    sampler = PairSampler(columns, relationship_budget(), 0)
+    sampler = PairSampler(columns, pair_budget(columns), 0)
     model = SpaceModel(tokenizer, CONFIG, sampler.draw(0))
     objective = SpaceObjective(model, rows, Sides.given(_ROWS, 0), sampler)
     objective.start_epoch(1, 0.0)

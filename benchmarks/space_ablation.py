@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.space_arms import Arm, embedded, train_space
+from benchmarks.space_arms import embedded, train_space
 from benchmarks.space_cells import Cell, Settings
 from benchmarks.space_data import facts, load
 from benchmarks.space_probes import knn, linear, score
+from benchmarks.space_replace import Change
 from benchmarks.space_switches import switches
 from benchmarks.space_tables import averages, markdown, paired, scores_of
 
 QUESTION = "PCA, semantic floor, curriculum, losses, each relationship operation: one row each"
-SETS = ("german_credit", "adult", "titanic1309", "diamonds", "bikeshare")
-ROWS = 4_000
+SETS = ("german_credit", "titanic1309", "bikeshare", "diamonds", "adult")
+ROWS = 1_500
 FOLDS = 3
 DEFAULT = "default"
 
@@ -26,9 +27,10 @@ def measure(settings: Settings, name: str, arm: str, fold: int) -> dict[str, Any
     """One arm on one fold."""
     task = load(settings.data_dir, name, settings.rows(ROWS))
     train, test = (task.take(rows) for rows in task.folds(FOLDS)[fold])
-    change: Arm = contextlib.nullcontext if arm == DEFAULT else switches()[arm]
+    change: Change = contextlib.nullcontext if arm == DEFAULT else switches()[arm]
     space, record = train_space(train, 42 + fold, settings.epochs, arm=arm, change=change)
-    pair = embedded(space, train, test)
+    with change():
+        pair = embedded(space, train, test)
     said = {
         "linear": linear(pair, train.y_N, train.classes),
         "knn": knn(pair, train.y_N, train.classes),

@@ -10,7 +10,6 @@ import copy
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from benchmarks.space_cells import HERE, SCRATCH
 from benchmarks.space_data import Task
 from benchmarks.space_designs import Matrix, Pair, parsed
 from benchmarks.space_probes import score
+from benchmarks.space_replace import Change
 from featrix_core.embedding_space import EmbeddingSpace
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.files import read_json, write_json
@@ -49,10 +49,6 @@ class Trained(NamedTuple):
     record: dict[str, Any]
 
 
-Arm = Callable[[], contextlib.AbstractContextManager[object]]
-"""Changes the code for a block, in this process only."""
-
-
 def _digest(task: Task, *parts: object) -> str:
     """Of the code, the cells and everything else that a trained space depends on."""
     found = hashlib.sha256(repr(parts).encode())
@@ -69,7 +65,7 @@ def train_space(
     epochs: int | None = None,
     *,
     arm: str = "default",
-    change: Arm = contextlib.nullcontext,
+    change: Change = contextlib.nullcontext,
 ) -> Trained:
     """A space of the task's columns; read from disk where the same one was trained before.
 
@@ -261,8 +257,13 @@ def train_scarf(task: Task, seed: int, updates: int) -> EmbeddingSpace:
         if update % steps == 0:
             model.encoders.mature(1 + update // steps, update / updates)
         clean = rows.rows(torch.randint(rows.n_rows, (256,), generator=generator))
-        both = [model.encode(batch).row_BM for batch in (clean, _corrupted(clean, generator))]
-        one_BM, other_BM = (nn.functional.normalize(top(row * width**0.5), dim=-1) for row in both)
+        both = [
+            model.rows_of(model.encoders(batch), None)
+            for batch in (clean, _corrupted(clean, generator))
+        ]
+        one_BM, other_BM = (
+            nn.functional.normalize(top(row_BM * width**0.5), dim=-1) for row_BM in both
+        )
         loss = info_nce(one_BM, other_BM, 1.0)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -19,13 +19,12 @@ SETS = (
     "adult",
     "bank_marketing",
     "titanic1309",
-    "kdd_census",
     "diamonds",
     "bikeshare",
     "king_county",
     "planted",
 )
-ROWS = 5_000
+ROWS = 2_500
 SEEDS = 3
 
 

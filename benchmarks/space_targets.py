@@ -17,7 +17,7 @@ from benchmarks.space_tables import averages, markdown, mean, paired, scores_of
 
 QUESTION = "five targets from one space, few labels each"
 SETS = ("adult", "king_county")
-ROWS = 10_000
+ROWS = 4_000
 COUNTS = (100, 500, 2_000)
 SEEDS = 5
 ARMS = (

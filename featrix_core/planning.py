@@ -267,8 +267,8 @@ def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
         PlanValue(
             name="column pairs",
             value=pair_budget(facts.columns),
-            unit="at a time",
-            reason="a budget: the active pairs are drawn anew every few updates, until the best are settled",
+            unit="in the end",
+            reason="all are read at first; those whose absence is not felt are dropped, down to 40 %",
             source=every,
             why="pairs that are never left out cannot be told from useless ones",
             benchmark="plan/column pairs",

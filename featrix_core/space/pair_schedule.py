@@ -28,8 +28,6 @@ EXPLORED, FOCUSED = 0.5, 0.75
 network has hardly learned to use any pair."""
 BACK = 3
 """One pair comes back for so many that are dropped."""
-MOST_SHARE = 0.40
-"""Share of all pairs that the finished space reads at most."""
 GRACE = 6
 """Periods that a new candidate cannot be dropped in."""
 PROTECTED_SHARE, MOST_PROTECTED = 0.05, 10
@@ -39,15 +37,12 @@ DROPPED, ENTERED, PROTECTED, RELEASED = range(4)
 
 
 def draw(chance_P: Tensor, generator: torch.Generator) -> Tensor:
-    """Active pairs (P,) bool, each with exactly its probability; their number is the sum of probabilities, up
-    to rounding (systematic sampling in random order)."""
-    order_P = torch.randperm(len(chance_P), generator=generator)
-    start = torch.rand((), generator=generator, dtype=torch.float64)
-    end_P = chance_P[order_P].double().cumsum(0) - start
-    before_P = torch.cat([-start.unsqueeze(0), end_P[:-1]])
-    active_P = torch.zeros(len(chance_P), dtype=torch.bool)
-    active_P[order_P] = end_P.floor() > before_P.floor()
-    return active_P & (chance_P > 0)
+    """Active pairs (P,) bool, each with its probability and independently of all others.
+
+    Were their number fixed, one more of some pairs would be one less of others, and every useless pair would
+    be charged with what it keeps out.
+    """
+    return torch.rand(len(chance_P), generator=generator) < chance_P
 
 
 class PairSchedule:
@@ -119,12 +114,10 @@ class PairSchedule:
     def finished(self, seen_S: Tensor, lifts: Lifts) -> Tensor:
         """Numbers of the pairs that the finished space reads, sorted.
 
-        The best by their lower bound fill the slots; beyond them all whose bound is above zero, up to 40 %.
+        The best by their lower bound fill the slots.
         """
         best = lifts.score_P.argsort(descending=True, stable=True)
-        most = max(self.slots, round(MOST_SHARE * self.pairs))
-        sure = int((lifts.score_P > 0).sum())
-        return seen_S[best[: min(max(self.slots, sure), most)]].sort().values
+        return seen_S[best[: self.slots]].sort().values
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON for a checkpoint."""

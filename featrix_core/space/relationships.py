@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from featrix_core.encoders.stacked import StackedLinear
 
-PRODUCTS = 128
+PRODUCTS = 64
 """Numbers that each column brings to a product."""
 
 
