@@ -114,6 +114,7 @@ class EmbeddingSpace:
         sampler = PairSampler(columns, pair_budget(columns), seed)
         with deterministic(seed):
             self._model = SpaceModel(tokenizer, config, sampler.draw(0))
+        assert self._rows is not None
         first_weights(self._model.encoders, tokenizer, self._rows)
 
     def _set_rows(self, train: Table, validation: Table | None, tokenizer: Tokenizer) -> None:
@@ -351,6 +352,7 @@ class EmbeddingSpace:
         pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, budget, space.seed)
         with deterministic(space.seed):
             space._model = SpaceModel(tokenizer, config, pairs)
+        assert space._rows is not None
         first_weights(space._model.encoders, tokenizer, space._rows)
         space._fresh = copy_weights(existing_es._model, space._model, old, tokenizer)
         original = int(existing_es.training_info.get("epochs", 40))
