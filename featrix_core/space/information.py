@@ -15,7 +15,8 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.space.losses import adaptive_temperature, marginal_losses
 from featrix_core.space.model import SpaceModel
 
-ROWS = 1024
+ROWS, LEAST_ROWS, CELLS = 1024, 256, 32_768
+"""Rows that are judged: a pass per column over all of them, so the wider the table the fewer."""
 SHRINKAGE = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
 """How far a prediction is believed against the column's own frequencies; the best is taken per pair."""
 
@@ -57,7 +58,8 @@ def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
     estimate; values are clamped at zero.
     """
     model.eval()
-    batch = rows.rows(slice(0, ROWS))
+    judged = min(ROWS, max(LEAST_ROWS, CELLS // max(len(model.joint.column_AD), 1)))
+    batch = rows.rows(slice(0, judged))
     bucket_NS, class_NC = model.decoders.targets(batch)
     tokens_NAD = model.encoders(batch)
     count, columns = tokens_NAD.shape[:2]
