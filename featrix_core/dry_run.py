@@ -18,6 +18,7 @@ from torch import Tensor
 from featrix_core.encoders.tokens import FAMILY_OF, TokenBatch
 from featrix_core.files import read_json, write_json
 from featrix_core.planning import Limit
+from featrix_core.space.information import judged_rows
 from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import pair_budget
@@ -36,7 +37,7 @@ from featrix_core.training.loop import deterministic
 from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.rotation import Sides
 
-AXES_ROWS, INFORMATION_ROWS, CHUNK_ROWS = 10_000, 1024, 2048
+AXES_ROWS, TIMED_ROWS, CHUNK_ROWS = 10_000, 1024, 2048
 """Rows that are encoded after training: for the axes and the report, for each column's information, at once."""
 INFORMATION_SHARE = 1.25
 """Time of reading a row for information, over that of encoding it (1.1 … 1.4 at 20 to 100 columns)."""
@@ -79,7 +80,7 @@ class SpaceCost:
 
     def finish_seconds(self, rows: int) -> float:
         """Information of every column, axes and report of a space of so many rows: passes without gradients."""
-        information = INFORMATION_SHARE * self.columns * min(rows, INFORMATION_ROWS)
+        information = INFORMATION_SHARE * self.columns * min(rows, judged_rows(self.columns))
         return self.row_seconds * (information + 2 * min(rows, AXES_ROWS))
 
     def estimate(self, plan: TrainingPlan, rows: int, extra_seconds: float = 0.0) -> Estimate:
@@ -151,7 +152,7 @@ def limited(
 
 def _row_seconds(model: SpaceModel, rows: TokenBatch, clock: Clock) -> float:
     """Seconds of encoding one row among many."""
-    some = rows.rows(slice(0, INFORMATION_ROWS))
+    some = rows.rows(slice(0, TIMED_ROWS))
     model.row_embeddings(some.rows(slice(0, 1)))  # warms up
     started = clock()
     model.row_embeddings(some)

@@ -16,9 +16,13 @@ from featrix_core.space.losses import adaptive_temperature, marginal_losses
 from featrix_core.space.model import SpaceModel
 
 ROWS, LEAST_ROWS, CELLS = 1024, 256, 32_768
-"""Rows that are judged: a pass per column over all of them, so the wider the table the fewer."""
 SHRINKAGE = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
 """How far a prediction is believed against the column's own frequencies; the best is taken per pair."""
+
+
+def judged_rows(columns: int) -> int:
+    """Rows that the matrix is computed from: a pass per column over all of them, so the wider the table the fewer."""
+    return min(ROWS, max(LEAST_ROWS, CELLS // max(columns, 1)))
 
 
 def _shrunk_nats(logits_NAW: Tensor, class_NA: Tensor) -> Tensor:
@@ -58,8 +62,7 @@ def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
     estimate; values are clamped at zero.
     """
     model.eval()
-    judged = min(ROWS, max(LEAST_ROWS, CELLS // max(len(model.joint.column_AD), 1)))
-    batch = rows.rows(slice(0, judged))
+    batch = rows.rows(slice(0, judged_rows(len(model.joint.column_AD))))
     bucket_NS, class_NC = model.decoders.targets(batch)
     tokens_NAD = model.encoders(batch)
     count, columns = tokens_NAD.shape[:2]
