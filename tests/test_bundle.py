@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from featrix_core import EmbeddingSpace, FeatrixUserError, SinglePredictor, SinglePredictorMLP
-from featrix_core.bundle import (
+from featrix_core.bundle import FORMAT, (
     BESIDE,
     BESIDE_SEAL,
     MANIFEST,
@@ -186,7 +186,7 @@ def test_a_foreign_kind(saved: Path) -> None:
 @pytest.mark.parametrize("kind", ["space", "predictor"])
 def test_another_format(kind: str, copies: Path) -> None:
     _reseal(copies / kind, format=1)
-    with pytest.raises(BundleError, match="format 1, this version reads 2"):
+    with pytest.raises(BundleError, match=f"format 1, this version reads {FORMAT}"):
         LOAD[kind](copies / kind)
 
 
