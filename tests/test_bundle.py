@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from featrix_core import EmbeddingSpace, FeatrixUserError, SinglePredictor, SinglePredictorMLP
-from featrix_core.bundle import FORMAT, (
+from featrix_core.bundle import (
     BESIDE,
     BESIDE_SEAL,
+    FORMAT,
     MANIFEST,
     SEAL,
     bundle_digest,
