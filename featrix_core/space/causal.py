@@ -34,6 +34,9 @@ INTERVAL = 1.96
 """Standard errors on either side of the mean: 95 % (D6)."""
 ENOUGH = 5
 """Periods with a pair, and periods without it, below which its bound is lowered further (D6)."""
+LUCK = 0.36
+"""Correlation, at most, of the two results that choose on one half and measure on the other, where nothing has
+an effect: they choose the same column most often when it is lucky in both."""
 COMPLEXITY = 1e-4
 """Nats that every pair has to earn (D6, "complexity penalty")."""
 
@@ -49,7 +52,7 @@ class Experiment(NamedTuple):
 
 @dataclass(frozen=True)
 class Lifts:
-    """Lifts of pairs (i, j), in nats per cell and period; positive is good.
+    """Lifts of pairs (i, j), in nats per hidden cell; positive is good.
 
     Attributes:
         onto_P2: on column j (i → j) and on column i (j → i). onto_error_P2: standard errors.
@@ -89,7 +92,7 @@ def measure(experiment: Experiment, pairs_P2: Tensor, used_T: Tensor) -> Lifts:
     onto_noise_P2 = torch.stack([noise_A[j], noise_A[i]], 1)
     onto_error_P2 = (onto_noise_P2 * every.spread_P.unsqueeze(1)).sqrt()
     third_P, third_column_P = torch.zeros(pairs), torch.full((pairs,), -1)
-    third_error_P = torch.zeros(pairs)
+    third_error_P, shared_P = torch.zeros(pairs), torch.zeros(pairs)
     if columns > 2:
         half_T = (torch.arange(periods) // 2) % 2 == 0
         halves = [_effects(push_TP, gains_TA, weight_T * side) for side in (half_T, ~half_T)]
@@ -100,15 +103,18 @@ def measure(experiment: Experiment, pairs_P2: Tensor, used_T: Tensor) -> Lifts:
             best_P = _best_other(seen.lift_PA / scale_A, i, j)
             found_P2[:, k] = told.lift_PA[row, best_P]
             noise_P2[:, k] = noise_A[best_P] * told.spread_P
+            # Noise that this column has in common with the two counts in both sums.
+            common_P = noise_AA[best_P, i] + noise_AA[best_P, j]
+            shared_P += common_P * told.spread_P * told.size_P / every.size_P
         third_P = found_P2.mean(1)
-        third_error_P = noise_P2.sum(1).sqrt() / 2.0
+        third_error_P = (noise_P2.sum(1) + 2.0 * LUCK * noise_P2.prod(1).sqrt()).sqrt() / 2.0
         third_column_P = _best_other(every.lift_PA / scale_A, i, j)
     free_TP = (chance_TP > 0) & (chance_TP < 1) & (weight_T > 0).unsqueeze(1)
     paired_P = (free_TP & (active_TP > 0)).sum(0)
     unpaired_P = (free_TP & (active_TP == 0)).sum(0)
     total_P = onto_P2.sum(1) + third_P
     two_P = (onto_noise_P2.sum(1) + 2.0 * noise_AA[i, j]).clamp(min=0.0)
-    total_error_P = (two_P * every.spread_P + third_error_P**2).sqrt()
+    total_error_P = (two_P * every.spread_P + third_error_P**2 + shared_P).clamp(min=0.0).sqrt()
     short_P = (ENOUGH - paired_P).clamp(min=0) + (ENOUGH - unpaired_P).clamp(min=0)
     bound_P = total_P - INTERVAL * total_error_P * (1.0 + short_P / (2.0 * ENOUGH))
     known_P = (paired_P > 0) & (unpaired_P > 0)
@@ -128,17 +134,21 @@ def measure(experiment: Experiment, pairs_P2: Tensor, used_T: Tensor) -> Lifts:
 
 
 class _Effects(NamedTuple):
-    """lift_PA; spread_P: variance of a lift for a noise of variance 1 (one over the effective observations)."""
+    """lift_PA; spread_P: variance of a lift for a noise of variance 1 (one over the effective observations);
+    size_P: Σ ω·D²."""
 
     lift_PA: Tensor
     spread_P: Tensor
+    size_P: Tensor
 
 
 def _effects(push_TP: Tensor, gains_TA: Tensor, weight_T: Tensor) -> _Effects:
     weighted_TP = push_TP * weight_T.unsqueeze(1)
     size_P = (weighted_TP * push_TP).sum(0).clamp(min=1e-9)
     return _Effects(
-        (weighted_TP.T @ gains_TA) / size_P.unsqueeze(1), (weighted_TP**2).sum(0) / size_P**2
+        (weighted_TP.T @ gains_TA) / size_P.unsqueeze(1),
+        (weighted_TP**2).sum(0) / size_P**2,
+        size_P,
     )
 
 

@@ -1,97 +1,91 @@
-"""Relationship tokens are the eight plain formulas; pairs are drawn at random under a budget (JOINT-2)."""
+"""Products of column pairs are the plain sum; pairs are drawn at random within their number (JOINT-2)."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from featrix_core import EmbeddingSpace
 from featrix_core.input_data_set import as_table
-from featrix_core.space.plan import relationship_budget
-from featrix_core.space.relationships import EPSILON, OPERATIONS, PairSampler, RelationshipTokens
+from featrix_core.space.joint_encoder import PRODUCT_LENGTH, PRODUCT_WIDTH
+from featrix_core.space.plan import pair_budget
+from featrix_core.space.relationships import PairProducts, PairSampler, summed_products
 from featrix_core.tables.build import typed_columns
 
-WIDTH = 6
+WIDTH, OUTPUTS = 6, 4
+NO_PAIRS = torch.zeros((0, 2), dtype=torch.int64)
 
 
-@pytest.fixture(scope="module")
-def plain() -> RelationshipTokens:
-    """Tokens before their projection: identity maps, no operation embedding."""
-    tokens = RelationshipTokens(WIDTH)
-    with torch.no_grad():
-        tokens.project_RDD.copy_(torch.eye(WIDTH).expand_as(tokens.project_RDD))
-        tokens.operation_RD.zero_()
-    return tokens
+@pytest.fixture
+def products() -> PairProducts:
+    torch.manual_seed(1)
+    return PairProducts(5, WIDTH, OUTPUTS)
 
 
-def _formula(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    def divided(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-        safe = [
-            t / (abs(u) + EPSILON) * (-1 if u < 0 else 1) for t, u in zip(top, bottom, strict=True)
-        ]
-        return np.clip(safe, -8, 8)
-
-    formulas = {
-        "product": a * b,
-        "sum": a + b,
-        "absolute_difference": np.abs(a - b),
-        "cosine": np.full(WIDTH, a @ b / np.linalg.norm(a) / np.linalg.norm(b)),
-        "difference": a - b,
-        "reverse_difference": b - a,
-        "ratio": divided(a, b),
-        "reverse_ratio": divided(b, a),
-    }
-    return formulas[name]
+@pytest.mark.parametrize("pairs", [[(1, 3)], [(0, 1), (0, 4), (2, 3)], "all"])
+def test_the_sum_of_products_is_the_plain_loop(pairs: list[tuple[int, int]] | str) -> None:
+    factors = torch.randn(7, 5, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    some = list(itertools.combinations(range(5), 2)) if isinstance(pairs, str) else pairs
+    expected = torch.zeros(7, 3, dtype=torch.float64)
+    for row in range(7):
+        for i, j in some:
+            expected[row] += factors[row, i] * factors[row, j]
+    torch.testing.assert_close(summed_products(factors, torch.tensor(some)), expected)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_operations_are_the_plain_formulas(operation: str, plain: RelationshipTokens) -> None:
-    tokens = torch.randn(5, 4, WIDTH, generator=torch.Generator().manual_seed(3)) * 2
-    tokens[0, 1, :3] = torch.tensor([0.0, 1e-9, -1e-9])
-    pairs = torch.tensor([[0, 1], [1, 3], [0, 2]])
-    found = plain(tokens, pairs).detach().view(5, 3, len(OPERATIONS), WIDTH)
-    place = OPERATIONS.index(operation)
-    for row in range(5):
-        for pair, (left, right) in enumerate(pairs.tolist()):
-            a, b = tokens[row, left].double().numpy(), tokens[row, right].double().numpy()
-            np.testing.assert_allclose(
-                found[row, pair, place].numpy(), _formula(operation, a, b), rtol=2e-4, atol=1e-5
-            )
+def test_every_column_has_its_own_factors(products: PairProducts) -> None:
+    tokens = torch.randn(3, 5, WIDTH, generator=torch.Generator().manual_seed(3))
+    pairs = torch.tensor([[0, 1], [1, 4]])
+    weight, bias = products.project.weight_AIO, products.project.bias_AO
+    told = torch.zeros(3, weight.shape[2])
+    for i, j in pairs.tolist():
+        told = told + (tokens[:, i] @ weight[i] + bias[i]) * (tokens[:, j] @ weight[j] + bias[j])
+    expected = torch.nn.functional.normalize(products.out(products.norm(told)), dim=-1)
+    torch.testing.assert_close(products(tokens, pairs), expected)
+    assert not torch.allclose(weight[0], weight[1])
 
 
-def test_every_operation_has_its_own_projection(plain: RelationshipTokens) -> None:
-    tokens = torch.randn(2, 3, WIDTH, generator=torch.Generator().manual_seed(3))
-    pairs = torch.tensor([[0, 1], [1, 2]])
-    own = RelationshipTokens(WIDTH)
-    raw = plain(tokens, pairs).view(2, 2, len(OPERATIONS), WIDTH)
-    expected = torch.einsum("bqrd,rde->bqre", raw, own.project_RDD) + own.operation_RD
-    torch.testing.assert_close(own(tokens, pairs).view_as(expected), expected)
+def test_only_columns_of_active_pairs_are_read(products: PairProducts) -> None:
+    tokens = torch.randn(4, 5, WIDTH, generator=torch.Generator().manual_seed(3))
+    other = tokens.clone()
+    other[:, 2] += 1.0
+    outside, inside = torch.tensor([[0, 1], [3, 4]]), torch.tensor([[0, 1], [2, 4]])
+    assert torch.equal(products(tokens, outside), products(other, outside))
+    assert not torch.allclose(products(tokens, inside), products(other, inside))
 
 
-def test_no_rows(plain: RelationshipTokens) -> None:
-    assert plain(torch.zeros(0, 3, WIDTH), torch.tensor([[0, 1]])).shape == (0, 8, WIDTH)
+@pytest.mark.parametrize("rows", [0, 1, 9])
+@pytest.mark.parametrize("pairs", [NO_PAIRS, torch.tensor([[0, 1]])])
+def test_a_part_is_finite_and_of_unit_length(
+    rows: int, pairs: torch.Tensor, products: PairProducts
+) -> None:
+    found = products(torch.randn(rows, 5, WIDTH), pairs)
+    assert found.shape == (rows, OUTPUTS)
+    torch.testing.assert_close(found.norm(dim=-1), torch.ones(rows))
 
 
-def test_gradients_stay_finite_at_zero(plain: RelationshipTokens) -> None:
-    tokens = torch.zeros(1, 2, WIDTH, requires_grad=True)
-    plain(tokens, torch.tensor([[0, 1]])).sum().backward()
+@pytest.mark.parametrize("pairs", [NO_PAIRS, torch.tensor([[0, 1], [2, 4]])])
+def test_gradients_stay_finite_at_zero(pairs: torch.Tensor, products: PairProducts) -> None:
+    torch.nn.init.zeros_(products.project.bias_AO)
+    tokens = torch.zeros(2, 5, WIDTH, requires_grad=True)
+    (products(tokens, pairs) * torch.arange(OUTPUTS)).sum().backward()
     assert tokens.grad is not None
     assert bool(torch.isfinite(tokens.grad).all())
+    for parameter in products.parameters():
+        assert parameter.grad is not None and bool(torch.isfinite(parameter.grad).all())
 
 
-@pytest.mark.parametrize("columns", [2, 7, 30])
-@pytest.mark.parametrize("budget", [0, 7, 8, 24, 100])
-def test_draws_are_repeatable_and_within_the_budget(columns: int, budget: int) -> None:
-    sampler, twin = PairSampler(columns, budget, 5), PairSampler(columns, budget, 5)
+@pytest.mark.parametrize("columns", [1, 2, 7, 30])
+@pytest.mark.parametrize("active", [0, 1, 5, 100])
+def test_draws_are_repeatable_and_within_their_number(columns: int, active: int) -> None:
+    sampler, twin = PairSampler(columns, active, 5), PairSampler(columns, active, 5)
     for epoch in range(4):
         pairs = sampler.draw(epoch)
         assert torch.equal(pairs, twin.draw(epoch))
-        assert pairs.shape == (min(budget // 8, columns * (columns - 1) // 2), 2)
-        assert len(pairs) * len(OPERATIONS) <= budget
+        assert pairs.shape == (min(active, columns * (columns - 1) // 2), 2)
         assert bool((pairs[:, 0] < pairs[:, 1]).all())
         assert len({tuple(pair) for pair in pairs.tolist()}) == len(pairs)
         assert pairs.numel() == 0 or int(pairs.max()) < columns
@@ -99,14 +93,14 @@ def test_draws_are_repeatable_and_within_the_budget(columns: int, budget: int) -
 
 def test_draws_differ_between_epochs_and_seeds() -> None:
     def draws(seed: int) -> list[str]:
-        return [str(PairSampler(20, 24, seed).draw(epoch).tolist()) for epoch in range(20)]
+        return [str(PairSampler(20, 3, seed).draw(epoch).tolist()) for epoch in range(20)]
 
     assert len(set(draws(1))) > 15
     assert draws(1) != draws(2)
 
 
 def test_every_pair_has_the_same_chance() -> None:
-    sampler = PairSampler(6, 24, 9)
+    sampler = PairSampler(6, 3, 9)
     counts: Counter[tuple[int, ...]] = Counter()
     epochs = 1500
     for epoch in range(epochs):
@@ -117,22 +111,36 @@ def test_every_pair_has_the_same_chance() -> None:
     assert max(abs(n - expected) for n in counts.values()) < 6 * (expected * (1 - 3 / 15)) ** 0.5
 
 
-def test_a_single_column_has_no_pair() -> None:
-    assert PairSampler(1, 24, 0).draw(0).shape == (0, 2)
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 8, 14, 20, 60, 200])
+def test_the_budget_is_a_share_of_all_pairs_above_a_floor(columns: int) -> None:
+    pairs, budget = columns * (columns - 1) // 2, pair_budget(columns)
+    floor = min(pairs, max(5, columns // 2))
+    assert floor <= budget <= pairs
+    if budget > floor:
+        assert 0.25 * pairs - 0.5 <= budget <= 0.40 * pairs + 0.5
+    else:
+        assert 0.25 * pairs <= floor + 0.5
 
 
-def test_a_trained_space_keeps_pairs_within_the_budget(credit_space: EmbeddingSpace) -> None:
-    assert len(credit_space.model.pairs_Q2) <= relationship_budget() // len(OPERATIONS)
+def test_a_trained_space_keeps_its_budget_of_pairs(credit_space: EmbeddingSpace) -> None:
+    pairs = credit_space.model.pairs_Q2
+    assert len(pairs) == pair_budget(len(credit_space.column_names))
+    assert len(pairs.unique(dim=0)) == len(pairs)  # type: ignore[no-untyped-call]
 
 
-def test_relationships_are_read_by_the_rows(credit_space: EmbeddingSpace, credit: object) -> None:
-    rows: Tensor
+def test_products_are_a_part_of_the_row(credit_space: EmbeddingSpace, credit: object) -> None:
+    """Other pairs change the last part alone; its share of the row's length is always the same."""
     typed = typed_columns(as_table(credit), credit_space.schema)  # type: ignore[arg-type]
     batch = credit_space.tokenizer.encode(typed).rows(slice(0, 8))
     model = credit_space.model
     with torch.no_grad():
-        rows = model.encode(batch, pairs_Q2=torch.tensor([[0, 2], [1, 8], [4, 7]])).row_BM
-        other = model.encode(batch, pairs_Q2=torch.tensor([[0, 5], [3, 8], [9, 12]])).row_BM
-        none = model.encode(batch, pairs_Q2=torch.zeros((0, 2), dtype=torch.int64)).row_BM
-    assert not torch.allclose(rows, other)
-    assert not torch.allclose(rows, none)
+        rows = [
+            model.encode(batch, pairs_Q2=pairs).row_BM
+            for pairs in (torch.tensor([[0, 2], [1, 8]]), torch.tensor([[0, 5]]), NO_PAIRS)
+        ]
+    for one, other in itertools.combinations(rows, 2):
+        torch.testing.assert_close(one[:, :-PRODUCT_WIDTH], other[:, :-PRODUCT_WIDTH])
+        assert not torch.allclose(one, other)
+    length = PRODUCT_LENGTH / (2.0 + PRODUCT_LENGTH**2) ** 0.5
+    for row in rows:
+        torch.testing.assert_close(row[:, -PRODUCT_WIDTH:].norm(dim=-1), torch.full((8,), length))
