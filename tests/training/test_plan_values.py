@@ -34,7 +34,7 @@ NAMED = (
     "joint loss weight",
     "marginal loss weight",
     "reconstruction loss weight",
-    "relationship tokens",
+    "column pairs",
     "hidden cells",
     "patience",
     "weight averaging (EMA)",
