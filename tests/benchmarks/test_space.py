@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -17,11 +18,14 @@ from benchmarks.space_arms import without_space
 from benchmarks.space_cells import Cell, Settings, read_cells, run_suite
 from benchmarks.space_data import Task, label_draws, planted
 from benchmarks.space_designs import PiecewiseLinear, one_hot, parsed
+from benchmarks.space_operations import TOKENS
 from benchmarks.space_probes import knn, linear, mlp, score
-from benchmarks.space_switches import NO_TOKENS, replaced, switches
+from benchmarks.space_replace import replaced
+from benchmarks.space_switches import EVERY_PAIR, NO_PAIRS, switches
 from benchmarks.space_tables import paired, scores_of
 from featrix_core.embedding_space import EmbeddingSpace
 from featrix_core.input_data_set import as_table
+from featrix_core.space import relationships
 from featrix_core.tables.build import typed_columns
 
 
@@ -131,28 +135,68 @@ def test_a_head_without_a_space_gets_nothing_of_it(untrained: EmbeddingSpace) ->
 
 
 def test_switches_change_the_code_and_put_it_back(untrained: EmbeddingSpace) -> None:
-    from featrix_core.space import objective, relationships
+    from featrix_core.space import objective
 
     def pairs() -> int:
         return len(EmbeddingSpace(planted(80).frame).model.pairs_Q2)
 
-    def tokens() -> int:
-        tokens_BAD = torch.randn(2, 12, untrained.model.config.width)
-        drawn_Q2 = torch.tensor([[0, 1], [2, 5], [3, 4]])
-        return int(untrained.model.joint.relations(tokens_BAD, drawn_Q2).shape[1])
+    factors_BAK = torch.randn(2, 12, 64, generator=torch.Generator().manual_seed(1))
+    drawn_Q2 = torch.tensor([[0, 1], [2, 5], [3, 4]])
 
-    before = (objective.curriculum, relationships.RelationshipTokens.forward)
-    assert pairs() > 0
-    with switches()[NO_TOKENS]():
+    def told() -> torch.Tensor:
+        return relationships.summed_products(factors_BAK, drawn_Q2)
+
+    before = (objective.curriculum, relationships.summed_products)
+    chosen = pairs()
+    with switches()[NO_PAIRS]():
         assert pairs() == 0
-    assert pairs() > 0
-    whole = tokens()
-    with switches()["without ratio"]():
-        assert tokens() == whole - 3
+    with switches()[EVERY_PAIR]():
+        assert pairs() == len(list(itertools.combinations(untrained.column_names, 2)))
+    assert pairs() == chosen
+    plain = told()
+    with switches()["ratio in place of the product"]():
+        assert told().shape == plain.shape
+        assert not torch.allclose(told(), plain)
     with switches()["flat curriculum"]():
         assert objective.curriculum(0.0) == objective.curriculum(0.9)
     assert objective.curriculum(0.0) != objective.curriculum(0.9)
-    assert before == (objective.curriculum, relationships.RelationshipTokens.forward)
+    assert before == (objective.curriculum, relationships.summed_products)
+
+
+def test_the_operations_are_the_plain_formulas() -> None:
+    generator = torch.Generator().manual_seed(3)
+    factors_BAK = torch.randn(5, 4, 16, generator=generator)
+    factors_BAK[0, 1, :3] = torch.tensor([0.0, 1e-9, -1e-9])
+    a, b = factors_BAK[:, 0].double(), factors_BAK[:, 1].double()
+
+    def divided(top: torch.Tensor, bottom: torch.Tensor) -> torch.Tensor:
+        safe = torch.where(bottom < 0, -1.0, 1.0) * (bottom.abs() + 0.1)
+        return (top / safe).clamp(-8, 8)
+
+    plain = {
+        "sum": a + b,
+        "absolute difference": (a - b).abs(),
+        "cosine": ((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1)).unsqueeze(1).expand_as(a),
+        "difference": a - b,
+        "reverse difference": b - a,
+        "ratio": divided(a, b),
+        "reverse ratio": divided(b, a),
+    }
+    for name, expected in plain.items():
+        with switches()[f"{name} in place of the product"]():
+            found = relationships.summed_products(factors_BAK, torch.tensor([[0, 1]]))
+        torch.testing.assert_close(found.double(), expected, rtol=2e-4, atol=1e-5)
+
+
+def test_tokens_are_read_in_place_of_products() -> None:
+    frame = planted(80).frame
+    with switches()[TOKENS]():
+        space = EmbeddingSpace(frame)
+        batch = space.tokenizer.encode(typed_columns(as_table(frame), space.schema))
+        rows_NM = space.model.row_embeddings(batch)
+        none_NM = space.model.rows_of(space.model.encoders(batch), None, torch.zeros(0, 2).long())
+    assert torch.isfinite(rows_NM).all()
+    assert not torch.allclose(rows_NM, none_NM)
 
 
 def test_every_switch_finds_what_it_replaces() -> None:
@@ -194,7 +238,7 @@ def test_the_report_says_how_much_is_there() -> None:
     machine = {"processor": "some", "cores": 2, "date": "2026-01-01"}
     text = space_report.block({"probe": {"machine": machine, "cells": cells}})
     assert "| space | linear | 0.800 | +0.0500; 1 of 1 |" in text
-    assert "4 of 600 cells" in text
+    assert "4 of 480 cells" in text
     assert "abc 4" in text
 
 
