@@ -1,6 +1,6 @@
 """Decision log of column pairs, and the check of their scores on periods that the scores never saw (JOINT-3, JOINT-4).
 
-Everything is JSON-ready; lifts are in nats per hidden cell and observation period, positive is good.
+Everything is JSON-ready; lifts are in nats per hidden cell, positive is good.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from featrix_core.space.pair_schedule import DROPPED, ENTERED, PROTECTED, RELEAS
 if TYPE_CHECKING:
     from featrix_core.space.pair_trial import PairTrial
 
-LISTED = 2000
-"""Pairs in the log at most, best first. The rest were never tried and are counted."""
+LISTED, LISTED_WORST = 2000, 100
+"""Pairs in the log at most, best first, and how many of them are the worst; those between are counted alone."""
 TRUSTED = 0.4
 """Rank correlation below which the scores are not to be relied on (D6)."""
 TAIL = 0.2
@@ -50,6 +50,8 @@ def pair_report(trial: PairTrial, names: Sequence[str], final_Q2: Tensor) -> dic
     for period, pair, what in trial.schedule.events:
         swaps.setdefault(pair, []).append({"period": period, "change": _WORDS[what]})
     order = lifts.score_P.argsort(descending=True, stable=True).tolist()
+    if len(order) > LISTED:
+        order = order[: LISTED - LISTED_WORST] + order[-LISTED_WORST:]
     entries = []
     for place in order:
         number = int(seen_S[place])
@@ -69,7 +71,7 @@ def pair_report(trial: PairTrial, names: Sequence[str], final_Q2: Tensor) -> dic
         "pairs_tried": len(seen_S),
         "slots": trial.schedule.slots,
         "pairs_kept": len(final),
-        "pairs": entries[:LISTED],
+        "pairs": entries,
         "self_validation": checked,
     }
     return {**document, "text": as_text(document)}
@@ -133,38 +135,37 @@ def _decision(entry: dict[str, Any], protected: bool) -> tuple[str, str]:
     total, interval = entry["total"], entry["interval"]
     few = entry["paired"] < ENOUGH or entry["unpaired"] < ENOUGH
     if total is None:
-        seen = (
-            "was never active in a period that counts" if not entry["paired"] else "had no control"
-        )
-        if entry["kept"]:
-            return "KEEP", f"{a} with {b} {seen}; it is one of the pairs that the space began with"
-        return "EXPLORE", f"{a} with {b} {seen}: nothing is known of it"
+        seen = "was never left out" if entry["paired"] else "was there in no period that counts"
+        if not entry["kept"]:
+            return "EXPLORE", f"{a} with {b} {seen}: nothing is known of it"
+        return "KEEP", f"{a} with {b} {seen}: nothing is known of it, and it fills a free place"
     low, high = interval
     best = max(entry["lifts"], key=lambda lift: lift["mean"])
     beside = " beside them" if best.get("third") else ""
-    gain = f"{best['helps']}{beside} gains most, {best['mean']:+.4f} per period"
+    gain = f"{best['helps']}{beside} gains most, {best['mean']:+.4f} per cell"
     if entry["kept"]:
         if low > 0:
             bound = f"{gain}; all lifts of {a} with {b} sum to at least {low:+.4f} (95 %)"
             return ("PROTECT" if protected else "KEEP"), bound
         return "KEEP", (
-            f"{a} with {b} was among the best when the pairs were chosen; its lift, {total:+.4f}, may be chance: "
-            f"{low:+.4f} to {high:+.4f}"
+            f"{a} with {b} fills a free place; its lift, {total:+.4f}, "
+            + ("harms" if high < 0 else "may be chance")
+            + f": {low:+.4f} to {high:+.4f}"
         )
     if few:
-        count = f"active in {entry['paired']} periods and not in {entry['unpaired']}"
+        count = f"there in {entry['paired']} periods and left out in {entry['unpaired']}"
         return "EXPLORE", f"{a} with {b} was {count}: too few to judge its lift of {total:+.4f}"
     if high < 0:
         return (
             "PRUNE",
-            f"The columns learn worse with {a} and {b} paired: at most {high:+.4f} (95 %)",
+            f"The columns are told worse with {a} and {b} paired: at most {high:+.4f} (95 %)",
         )
     if low <= 0:
         return (
             "PRUNE",
             f"The lift of {a} with {b}, {total:+.4f}, may be chance: {low:+.4f} to {high:+.4f}",
         )
-    return "PRUNE", f"{a} with {b} helps, {total:+.4f}, but others help more or it costs too much"
+    return "PRUNE", f"{a} with {b} helps, {total:+.4f}, but others help more"
 
 
 def self_validation(

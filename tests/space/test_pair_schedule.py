@@ -92,7 +92,7 @@ def test_swaps_are_gradual_and_keep_what_helps() -> None:
     assert all(size == pairs for progress, size in sizes if progress < EXPLORED)
     assert all(size == slots for progress, size in sizes if progress >= FOCUSED)
     steps = [a - b for (_, a), (_, b) in itertools.pairwise(sizes)]
-    assert 0 <= min(steps) and max(steps) <= 4
+    assert min(steps) >= 0 and max(steps) <= 4
     assert bool(schedule.candidate_P[good].all())
     assert set(schedule.protected_P.nonzero().squeeze(1).tolist()) <= set(good.tolist())
     assert 5 <= int(schedule.protected_P.sum()) <= 10

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from featrix_core.space import pair_log
 from featrix_core.space.pair_log import LEAST_PAIRS, pair_report, self_validation
+from featrix_core.space.pair_schedule import EXPLORED, FOCUSED
 from featrix_core.space.pair_trial import HELD_OUT, SETTLED, STEPS, PairTrial
 from featrix_core.space.relationships import SCHEMES, PairSampler
 
@@ -19,7 +21,11 @@ NAMES = [f"column {k}" for k in range(8)]
 
 
 def trial_of(columns: int, slots: int, seed: int = 3, scheme: str = "causal") -> PairTrial:
-    return PairTrial(PairSampler(columns, 8 * slots, seed, scheme), columns, NO_PAIRS)
+    return PairTrial(PairSampler(columns, slots, seed, scheme), columns, NO_PAIRS)
+
+
+def pairs_of(pairs_Q2: torch.Tensor) -> set[tuple[int, ...]]:
+    return {tuple(pair) for pair in pairs_Q2.tolist()}
 
 
 def played(trial: PairTrial, periods: int, size: float = 0.15, seed: int = 0) -> PairTrial:
@@ -28,43 +34,92 @@ def played(trial: PairTrial, periods: int, size: float = 0.15, seed: int = 0) ->
     for period in range(first, first + periods):
         trial.start_epoch(SETTLED * period / (first + periods))
         for _ in range(STEPS):
-            active = {tuple(p) for p in trial.before_step().tolist()}
-            losses = 2.5 + np.exp(-period / 10) + 0.06 * rng.normal(size=trial.columns)
-            losses[2] -= size * (GOOD in active)
-            losses[4] -= size / 2 * (GOOD in active)
-            losses[0] += size * (BAD in active)
-            counts = torch.full((trial.columns,), 50)
-            trial.after_step(torch.tensor(losses).float() * counts, counts)
+            pairs_Q2, fewer_Q2 = trial.before_step()
+        if fewer_Q2 is None:
+            continue
+        left = pairs_of(pairs_Q2) - pairs_of(fewer_Q2)
+        losses = 2.5 + np.exp(-period / 10) + rng.normal(size=trial.columns)
+        gains = 0.06 * rng.normal(size=trial.columns)
+        gains[2] -= size * (GOOD in left)
+        gains[4] -= size / 2 * (GOOD in left)
+        gains[0] += size * (BAD in left)
+        trial.after_step(torch.tensor(losses).float(), torch.tensor(gains).float())
     return trial
 
 
-def test_periods_are_four_updates_and_a_third_is_held_out() -> None:
+def test_every_second_update_ends_a_period() -> None:
     trial = trial_of(8, 7)
-    drawn = []
-    for _ in range(10 * STEPS):
-        drawn.append(trial.before_step().tolist())
-        trial.after_step(torch.ones(8), torch.ones(8))
-    assert len(trial.history) == 10
-    for period in range(10):
-        assert all(d == drawn[STEPS * period] for d in drawn[STEPS * period :][:STEPS])
-    assert len({str(d) for d in drawn}) > 5
-    assert all(len(d) == 7 for d in drawn)
-    longer = played(trial_of(8, 7), 30)
+    fewer = []
+    for update in range(1, 10 * STEPS + 1):
+        pairs_Q2, some_Q2 = trial.before_step()
+        assert pairs_Q2.tolist() == trial.pairs_P2.tolist()
+        assert (some_Q2 is None) == (update % STEPS > 0)
+        if some_Q2 is not None:
+            fewer.append(pairs_of(some_Q2))
+            trial.after_step(torch.ones(8), torch.zeros(8))
+    assert len(trial.history) == 10 == len(fewer)
+    assert len({str(sorted(some)) for some in fewer}) == 10
+    assert len(set.union(*fewer)) == 28 and 5 < np.mean([len(some) for some in fewer]) < 23
+
+
+def test_a_third_of_the_periods_is_held_out() -> None:
+    trial, longer = played(trial_of(8, 7), 10), played(trial_of(8, 7), 30)
     assert torch.equal(longer.held_T()[:10], trial.held_T())
     assert longer.held_T().view(-1, HELD_OUT).sum(1).tolist() == [1] * 10
     assert len(set(longer.held_T().view(-1, HELD_OUT).long().argmax(1).tolist())) > 1
+
+
+def test_what_was_held_out_decides_nothing() -> None:
+    """Two trainings whose held-out periods say the opposite make the same swaps and keep the same pairs."""
+    trials = [trial_of(8, 7), trial_of(8, 7)]
+    held_T = played(trial_of(8, 7), 200).held_T()
+    for factor, trial in zip((1.0, -50.0), trials, strict=True):
+        generator = torch.Generator().manual_seed(6)
+        for period in range(100):
+            trial.start_epoch(SETTLED * period / 100)
+            trial.before_step()
+            trial.before_step()
+            gains_A = torch.randn(8, generator=generator)
+            trial.after_step(torch.ones(8), gains_A * (factor if held_T[period] else 1.0))
+        trial.start_epoch(SETTLED)
+    one, other = trials
+    assert one.schedule.events and one.schedule.events == other.schedule.events
+    assert torch.equal(one.pairs_Q2, other.pairs_Q2)
+    lifts = [trial.lifts(held=True)[1].total_P for trial in trials]
+    assert not torch.allclose(lifts[0], lifts[1])
+
+
+def test_from_all_pairs_down_to_the_slots() -> None:
+    trial, sizes = trial_of(8, 7), {}
+    for period in range(200):
+        progress = period / 200
+        chosen_Q2 = trial.start_epoch(progress)
+        pairs_Q2, fewer_Q2 = trial.before_step()
+        sizes[progress] = len(pairs_Q2)
+        assert fewer_Q2 is None
+        # What the space itself reads is as many as there are slots, from the end of exploration on.
+        expected = progress >= EXPLORED and (progress <= SETTLED)
+        assert (chosen_Q2 is not None) == expected
+        assert chosen_Q2 is None or len(chosen_Q2) == 7
+        _, fewer_Q2 = trial.before_step()
+        assert (fewer_Q2 is None) == (progress >= SETTLED)
+        if fewer_Q2 is not None:
+            trial.after_step(torch.ones(8), torch.rand(8))
+    assert {size for progress, size in sizes.items() if progress < EXPLORED} == {28}
+    assert {size for progress, size in sizes.items() if progress > FOCUSED + 0.01} == {7}
+    assert 14 < sizes[(EXPLORED + FOCUSED) / 2] < 21
 
 
 def test_planted_effects_are_found_kept_and_told() -> None:
     trial = played(trial_of(8, 7), 90)
     settled_Q2 = trial.start_epoch(SETTLED)
     assert settled_Q2 is not None and torch.equal(settled_Q2, trial.pairs_Q2)
-    kept = {tuple(pair) for pair in trial.pairs_Q2.tolist()}
+    kept = pairs_of(trial.pairs_Q2)
     assert GOOD in kept and BAD not in kept
-    assert len(kept) <= 7
-    before = trial.pairs_Q2
-    trial.after_step(torch.ones(8), torch.ones(8))
-    assert torch.equal(trial.before_step(), before)
+    assert len(kept) == 7
+    for _ in range(3):
+        pairs_Q2, fewer_Q2 = trial.before_step()
+        assert torch.equal(pairs_Q2, settled_Q2) and fewer_Q2 is None
     assert trial.start_epoch(0.9) is None
     report = pair_report(trial, NAMES, trial.pairs_Q2)
     json.dumps(report)
@@ -79,7 +134,7 @@ def test_planted_effects_are_found_kept_and_told() -> None:
     assert {"period", "change"} <= set(good["swaps"][0])
     assert bad["decision"] == "PRUNE" and not bad["kept"]
     assert bad["lifts"][1]["helps"] == "column 0" and bad["lifts"][1]["mean"] < -0.05
-    assert "learn worse with column 0 and column 6" in bad["reason"]
+    assert "told worse with column 0 and column 6" in bad["reason"]
     assert "column 1 ↔ column 4" in report["text"]
 
 
@@ -87,15 +142,14 @@ def test_a_sound_score_foretells_the_held_out_lifts() -> None:
     """Every pair has an effect of its own on its first column: the ranks agree."""
     trial, rng = trial_of(6, 2), np.random.default_rng(1)
     effect_P = rng.normal(size=15) * 0.2
-    trial.schedule.swaps = 0  # nothing is dropped: all pairs are measured equally well
     for period in range(300):
-        trial.start_epoch(0.3 * period / 300)
-        for _ in range(STEPS):
-            trial.before_step()
-            losses = 3.0 + 0.05 * rng.normal(size=6)
-            for pair in trial.active_P.nonzero().squeeze(1).tolist():
-                losses[trial.sampler.pairs[pair][0]] -= effect_P[pair]
-            trial.after_step(torch.tensor(losses).float() * 9, torch.full((6,), 9))
+        trial.start_epoch(0.3 * period / 300)  # nothing is dropped: all are measured equally well
+        trial.before_step()
+        trial.before_step()
+        gains = 0.05 * rng.normal(size=6)
+        for pair in (~trial.active_P).nonzero().squeeze(1).tolist():
+            gains[trial.sampler.pairs[pair][0]] -= effect_P[pair]
+        trial.after_step(torch.ones(6), torch.tensor(gains).float())
     checked = self_validation(trial, NAMES, {trial.sampler.pairs[int(effect_P.argmin())]})
     assert checked["rho"] > 0.4 and checked["p_value"] < 0.1
     assert checked["verdict"] == "ok" and checked["advice"] == ""
@@ -119,8 +173,8 @@ def test_noise_is_called_noise() -> None:
 def test_narrow_tables_have_a_log_too(columns: int) -> None:
     trial = trial_of(columns, 3)
     for _ in range(80):
-        trial.before_step()
-        trial.after_step(torch.rand(columns), torch.ones(columns))
+        if trial.before_step()[1] is not None:
+            trial.after_step(torch.rand(columns), torch.rand(columns))
     trial.start_epoch(SETTLED)
     report = pair_report(trial, NAMES[:columns], trial.pairs_Q2)
     json.dumps(report)
@@ -131,7 +185,7 @@ def test_narrow_tables_have_a_log_too(columns: int) -> None:
 
 def test_a_training_that_is_too_short_keeps_the_first_pairs() -> None:
     first_Q2 = torch.tensor([[0, 1], [2, 3]])
-    trial = PairTrial(PairSampler(8, 16, 1), 8, first_Q2)
+    trial = PairTrial(PairSampler(8, 2, 1), 8, first_Q2)
     assert trial.start_epoch(0.0) is None
     assert trial.start_epoch(SETTLED) is None
     report = pair_report(trial, NAMES, first_Q2)
@@ -144,7 +198,7 @@ def test_another_training_forgets() -> None:
     trial.start_epoch(SETTLED)
     trial.start_epoch(0.0)
     assert len(trial.history) == 0 and trial.kept_Q is None
-    assert int(trial.schedule.tried_P.sum()) == 0
+    assert bool(trial.schedule.candidate_P.all()) and not trial.schedule.events
     again = played(trial, 60)
     again.start_epoch(SETTLED)
     fresh = played(trial_of(8, 7), 60)
@@ -152,7 +206,7 @@ def test_another_training_forgets() -> None:
     assert torch.equal(again.pairs_Q2, fresh.pairs_Q2)
 
 
-@pytest.mark.parametrize("stopped", [3, 25, 59])
+@pytest.mark.parametrize("stopped", [3, 50, 85, 88, 118, 135])
 def test_an_interrupted_experiment_goes_on_as_if_it_were_not(stopped: int) -> None:
     def state(trial: PairTrial) -> tuple[Any, Any]:
         tensors, record = trial.state()
@@ -161,17 +215,17 @@ def test_an_interrupted_experiment_goes_on_as_if_it_were_not(stopped: int) -> No
     def step(trial: PairTrial, number: int) -> None:
         generator = torch.Generator().manual_seed(number)
         trial.start_epoch(number / 300)
-        trial.before_step()
-        trial.after_step(torch.rand(8, generator=generator), torch.ones(8))
+        if trial.before_step()[1] is not None:
+            trial.after_step(*torch.rand(2, 8, generator=generator))
 
     whole, broken = trial_of(8, 7), trial_of(8, 7)
-    for number in range(250):
+    for number in range(300):
         step(whole, number)
-        if number == stopped * STEPS + 2:
+        if number == 2 * stopped + 1:
             tensors, record = broken.state()
             kept = {k: v.clone() for k, v in tensors.items()}
             broken = trial_of(8, 7)
-            broken.restore(kept, json.loads(json.dumps(record)), torch.device("cpu"))
+            broken.restore(kept, json.loads(json.dumps(record)))
         step(broken, number)
     assert state(whole) == state(broken)
     assert whole.kept_Q is not None
@@ -181,11 +235,24 @@ def test_an_interrupted_experiment_goes_on_as_if_it_were_not(stopped: int) -> No
 def test_schemes_to_measure_against(scheme: str) -> None:
     trial = played(trial_of(8, 7, scheme=scheme), 60)
     trial.start_epoch(SETTLED)
-    expected = {"all": 28, "none": 0, "random": 7, "distance": 7}
-    if scheme in expected:
-        assert len(trial.pairs_Q2) == expected[scheme]
-    if scheme == "distance":
-        # Column 0 stands out by its loss or not: the gaps are those of the exploration's last periods.
-        assert len({tuple(p) for p in trial.pairs_Q2.tolist()}) == 7
+    expected = {"causal": 7, "all": 28, "none": 0, "random": 7, "distance": 7}
+    assert len(pairs_of(trial.pairs_Q2)) == len(trial.pairs_Q2) == expected[scheme]
+    if scheme in ("all", "none", "random"):
+        fresh = trial_of(8, 7, scheme=scheme)
+        assert torch.equal(fresh.before_step()[0], trial.pairs_Q2), "the same from the beginning"
     with pytest.raises(ValueError, match="scheme"):
-        PairSampler(8, 56, 1, "best")
+        PairSampler(8, 7, 1, "best")
+
+
+def test_a_log_of_very_many_pairs_tells_the_best_and_the_worst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pair_log, "LISTED", 12)
+    monkeypatch.setattr(pair_log, "LISTED_WORST", 4)
+    trial = played(trial_of(8, 7), 90)
+    trial.start_epoch(SETTLED)
+    report = pair_report(trial, NAMES, trial.pairs_Q2)
+    found = [tuple(NAMES.index(c) for c in entry["columns"]) for entry in report["pairs"]]
+    assert len(found) == 12 and report["pairs_in_all"] == 28
+    assert found[0] == GOOD and BAD in found[-4:]
+    assert sum(entry["kept"] for entry in report["pairs"]) == 7
