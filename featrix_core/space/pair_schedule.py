@@ -23,9 +23,9 @@ STEPS = 2
 """Updates per observation period."""
 CHANCE = 0.5
 """Probability of every candidate to be there when a period is judged: as many controls as treatments tell most."""
-EXPLORED, FOCUSED = 0.5, 0.75
+EXPLORED, FOCUSED = 0.3, 0.5
 """Progress at which the first candidates are dropped, and at which there are as many as slots. Before the first, a
-network has hardly learned to use any pair."""
+network has hardly learned to use any pair; after the second, the rate is too low to make up for what is dropped."""
 BACK = 3
 """One pair comes back for so many that are dropped."""
 GRACE = 6

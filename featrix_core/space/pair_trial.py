@@ -22,7 +22,7 @@ from featrix_core.space.relationships import PairSampler
 
 HELD_OUT = 3
 """One period of so many in a row is held out."""
-SETTLED = 0.8
+SETTLED = 0.55
 """From this progress on, the pairs of the finished space are the active ones."""
 
 
