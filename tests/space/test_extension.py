@@ -131,7 +131,7 @@ def test_phase_one_changes_new_columns_only(
     with torch.no_grad():
         before = model.encoders(batch)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    sampler = PairSampler(len(space.column_names), 24, space.seed)
+    sampler = PairSampler(len(space.column_names), 3, space.seed)
     objective = SpaceObjective(model, space._rows, space._sides, sampler)
     plan = plan_space(batch.n_rows, epochs=3).model_copy(update={"weight_decay": 0.0})
     with only_new_columns(model, fresh):

@@ -17,8 +17,8 @@ from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.space.axes import main_axes
-from featrix_core.space.joint_encoder import Attention
-from featrix_core.space.plan import plan_shape, relationship_budget
+from featrix_core.space.joint_encoder import PRODUCT_LENGTH, PRODUCT_WIDTH, Attention
+from featrix_core.space.plan import plan_shape
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.table import TypedColumn
 from featrix_core.training.device import recompute_blocks
@@ -49,7 +49,9 @@ def test_short_vectors_show_the_main_axes(trip_space: EmbeddingSpace, batch: Tok
     torch.testing.assert_close(axes.T @ axes, torch.eye(3), rtol=0, atol=1e-5)
     along = (rows @ axes).var(dim=0)
     assert float(along[0]) >= float(along[1]) >= float(along[2])
-    turn = torch.linalg.qr(torch.randn(384, 3, generator=torch.Generator().manual_seed(0)))[0]
+    turn = torch.linalg.qr(
+        torch.randn(trip_space.d_model, 3, generator=torch.Generator().manual_seed(0))
+    )[0]
     assert float(along.sum()) > 2 * float((rows @ turn).var(dim=0).sum())
     # The same rows in another order give the same picture.
     torch.testing.assert_close(main_axes(rows.flip(0)), axes, rtol=1e-3, atol=1e-3)
@@ -158,12 +160,32 @@ def test_extra_tokens_are_read_but_do_not_attend() -> None:
     torch.testing.assert_close(attention(x[:, :1], x), plain[:, :1])
 
 
-@pytest.mark.parametrize("columns, d_model", [(5, 384), (61, 512)])
+@pytest.mark.parametrize("columns, d_model", [(5, 448), (60, 448), (61, 576)])
 def test_shape_follows_the_table(columns: int, d_model: int) -> None:
     config = plan_shape(columns)
     assert config.d_model == d_model
     assert config.width % config.heads == 0
-    assert relationship_budget() == 24
+
+
+def test_a_row_has_three_parts_of_fixed_lengths(
+    trip_space: EmbeddingSpace, batch: TokenBatch
+) -> None:
+    """Learned | random | products, as 1 : 1 : 0.5, whatever is hidden and whichever pairs are active."""
+    model = trip_space.model
+    learned = model.joint.cls_out.out_features
+    random = model.joint.random.mix_FR.shape[1]
+    assert (learned, random, PRODUCT_WIDTH) == (192, 192, 64)
+    assert learned + random + PRODUCT_WIDTH == trip_space.d_model
+    with torch.no_grad():
+        tokens = model.encoders(batch)
+        hidden = torch.rand(tokens.shape[:2], generator=torch.Generator().manual_seed(1)) < 0.5
+        for hidden_BA in (None, hidden, torch.ones_like(hidden)):
+            for pairs in (model.pairs_Q2, model.pairs_Q2[:0]):
+                rows = model.rows_of(tokens, hidden_BA, pairs)
+                lengths = [part.norm(dim=1) for part in rows.split([learned, random, 64], dim=1)]
+                for length, share in zip(lengths, (1.0, 1.0, PRODUCT_LENGTH), strict=True):
+                    expected = torch.full_like(length, share / (2 + PRODUCT_LENGTH**2) ** 0.5)
+                    torch.testing.assert_close(length, expected)
 
 
 def test_computing_blocks_again_changes_neither_rows_nor_gradients(

@@ -9,6 +9,7 @@ import torch
 
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet
 from featrix_core.space import objective as module
+from featrix_core.space.masking import complementary_masks
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.relationships import PairSampler
 from featrix_core.training.rotation import Sides
@@ -21,7 +22,7 @@ def reconstruction(
     rows = space._tokens(FeatrixInputDataSet(frame).table)
     sides = Sides.given(150, 50)
     objective = SpaceObjective(
-        space.model, rows, sides, PairSampler(len(space.column_names), 24, 1), weights
+        space.model, rows, sides, PairSampler(len(space.column_names), 3, 1), weights
     )
     with torch.no_grad():
         _, figures = objective.loss(torch.arange(150))
@@ -75,7 +76,7 @@ def test_given_validation_rows_are_sampled_from_all_of_them(
 ) -> None:
     """The first rows may be of one kind only; the sample stays the same in all epochs."""
     rows = credit_space._tokens(FeatrixInputDataSet(credit).table)
-    sampler = PairSampler(len(credit_space.column_names), 24, 1)
+    sampler = PairSampler(len(credit_space.column_names), 3, 1)
     objective = SpaceObjective(credit_space.model, rows, Sides.given(50, 150), sampler)
     assert objective._validated().tolist() == list(range(50, 200))
     whole = objective.validate()[0]
@@ -102,3 +103,88 @@ def test_rows_that_are_switched_off_do_not_train(credit: pd.DataFrame) -> None:
     frame = credit[["duration", "purpose"]].assign(__featrix_train=[1, 0] * 100)
     space = EmbeddingSpace(frame, n_epochs=1)
     assert space._rows is not None and space._rows.n_rows == 100
+
+
+def objective_of(space: EmbeddingSpace, frame: pd.DataFrame) -> SpaceObjective:
+    rows = space._tokens(FeatrixInputDataSet(frame).table)
+    return SpaceObjective(
+        space.model, rows, Sides.given(150, 50), PairSampler(len(space.column_names), 40, 1)
+    )
+
+
+def test_leaving_nothing_out_gains_nothing(
+    credit_space: EmbeddingSpace, credit: pd.DataFrame
+) -> None:
+    """The outcome of a period is paired: the same rows under the same masks, told apart by pairs alone."""
+    objective = objective_of(credit_space, credit)
+    pairs_Q2 = objective.trial.pairs_P2
+    for order in (slice(None), torch.randperm(len(pairs_Q2))):
+        generator = torch.Generator().manual_seed(4)
+        with torch.no_grad():
+            found = objective._loss(torch.arange(100), None, generator, pairs_Q2, pairs_Q2[order])
+        assert found.outcome_2A is not None
+        losses_A, gains_A = found.outcome_2A
+        assert bool((losses_A > 0).all())
+        assert gains_A.tolist() == [0.0] * len(credit_space.column_names)
+
+
+@pytest.mark.parametrize("rows", [100, 150])
+def test_a_period_is_judged_by_the_same_rows_under_the_same_masks(
+    rows: int, credit_space: EmbeddingSpace, credit: pd.DataFrame
+) -> None:
+    """Those of the whole batch, or its first ones where it is long."""
+    objective = objective_of(credit_space, credit)
+    model, index_B = objective.model, torch.arange(7, 7 + rows)
+    pairs_Q2, fewer_Q2 = objective.trial.pairs_P2, objective.trial.pairs_P2[::9]
+    with torch.no_grad():
+        # Weights of rows change what is learned, not what pairs are judged by.
+        found = objective._loss(
+            index_B, torch.rand(rows), torch.Generator().manual_seed(4), pairs_Q2, fewer_Q2
+        )
+        batch = objective.rows.rows(index_B)
+        masks = complementary_masks(batch.missing_NA, torch.Generator().manual_seed(4))
+        batch = batch.rows(slice(0, module.JUDGED_ROWS))
+        expected = torch.zeros(2, len(credit_space.column_names))
+        cells = torch.zeros(len(credit_space.column_names))
+        tokens = model.encoders(batch)
+        for hidden in (mask[: module.JUDGED_ROWS] for mask in masks):
+            cells = cells + hidden.sum(0)
+            for k, pairs in enumerate((pairs_Q2, fewer_Q2)):
+                rows_BM = model.rows_of(tokens, hidden, pairs)
+                loss_BA = model.decoders(rows_BM[None], batch)[0]
+                expected[k] += (loss_BA * hidden).sum(0)
+    assert found.outcome_2A is not None
+    losses_A, gains_A = found.outcome_2A
+    torch.testing.assert_close(losses_A, expected[0] / cells, rtol=1e-4, atol=1e-5)
+    difference_A = (expected[0] - expected[1]) / cells
+    torch.testing.assert_close(gains_A, difference_A, rtol=1e-3, atol=1e-5)
+    assert float(gains_A.abs().max()) > 1e-4
+
+
+def test_only_updates_that_end_a_period_are_judged(
+    credit_space: EmbeddingSpace, credit: pd.DataFrame
+) -> None:
+    objective = objective_of(credit_space, credit)
+    lengths = []
+    with torch.no_grad():
+        for _ in range(6):
+            objective.loss(torch.arange(40))
+            lengths.append(len(objective.trial.history))
+    assert lengths == [0, 1, 1, 2, 2, 3]
+    gains_TA = objective.trial.history.experiment(torch.arange(3)).gains_TA
+    assert bool((gains_TA.abs().sum(1) > 0).all())
+
+
+def test_an_interaction_is_found_in_a_real_training() -> None:
+    """`c = a·b` among columns of noise: the pair (a, b) stays, and tells c what nothing else does."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(2, 200))
+    frame = pd.DataFrame({"a": a, "b": b, "c": a * b})
+    frame = frame.assign(one=rng.normal(size=200), other=rng.normal(size=200))
+    space = EmbeddingSpace(frame, n_epochs=60, seed=1).train()
+    (entry,) = (e for e in space.pair_report["pairs"] if e["columns"] == ["a", "b"])
+    lift = next(one for one in entry["lifts"] if one["helps"] == "c")
+    assert lift["third"] and lift["interval"][0] > 0
+    assert space.pair_report["pairs_in_all"] == 10 and space.pair_report["pairs_kept"] == 5
+    assert entry["kept"] and entry["decision"] in ("KEEP", "PROTECT")

@@ -11,8 +11,8 @@ import torch
 
 from featrix_core.space import pair_log
 from featrix_core.space.pair_log import LEAST_PAIRS, pair_report, self_validation
-from featrix_core.space.pair_schedule import EXPLORED, FOCUSED
-from featrix_core.space.pair_trial import HELD_OUT, SETTLED, STEPS, PairTrial
+from featrix_core.space.pair_schedule import EXPLORED, FOCUSED, STEPS
+from featrix_core.space.pair_trial import HELD_OUT, SETTLED, PairTrial
 from featrix_core.space.relationships import SCHEMES, PairSampler
 
 NO_PAIRS = torch.zeros((0, 2), dtype=torch.int64)

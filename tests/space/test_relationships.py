@@ -125,7 +125,7 @@ def test_the_budget_is_a_share_of_all_pairs_above_a_floor(columns: int) -> None:
 def test_a_trained_space_keeps_its_budget_of_pairs(credit_space: EmbeddingSpace) -> None:
     pairs = credit_space.model.pairs_Q2
     assert len(pairs) == pair_budget(len(credit_space.column_names))
-    assert len(pairs.unique(dim=0)) == len(pairs)  # type: ignore[no-untyped-call]
+    assert len({tuple(pair) for pair in pairs.tolist()}) == len(pairs)
 
 
 def test_products_are_a_part_of_the_row(credit_space: EmbeddingSpace, credit: object) -> None:

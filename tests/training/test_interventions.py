@@ -39,7 +39,7 @@ def objective(frame: pd.DataFrame, seed: int = 1) -> RestartableObjective:
     assert space._rows is not None
     held = max(2, len(frame) // 4)
     sides = Sides.given(len(frame) - held, held)
-    sampler = PairSampler(len(space.column_names), 24, seed)
+    sampler = PairSampler(len(space.column_names), 3, seed)
     found = RestartableObjective(space.model, space._rows, sides, sampler)
     found.space = space
     return found
