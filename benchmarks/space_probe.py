@@ -51,8 +51,8 @@ PROBED = ("space", "one-hot", "one-hot + PLE", "PCA", "TableVectorizer", "autoen
 HEADS = ("fine-tuned", "frozen head", "head without a space", "LightGBM", "CatBoost")
 OWN = ("space", "SCARF", "fine-tuned", "frozen head", "head without a space")
 REFERENCE = ("one-hot + PLE", "linear")
-FIRST = ("space", "one-hot + PLE", "CatBoost", "fine-tuned")
-THEN = tuple(method for method in (*PROBED, *HEADS) if method not in FIRST)
+FIRST = ("space", "one-hot + PLE", "CatBoost", "LightGBM", "one-hot", "PCA", "TableVectorizer", "autoencoder")
+THEN = ("fine-tuned", "SCARF", "frozen head", "head without a space")
 
 
 def _split(settings: Settings, name: str, fold: int) -> tuple[Task, Task]:
