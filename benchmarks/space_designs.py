@@ -24,7 +24,7 @@ Pair: TypeAlias = tuple[Matrix, Matrix]
 
 BINS = 48
 """Piecewise-linear bins per number: as many as the space's codecs take."""
-WIDTH = 384
+WIDTH = 832
 """Main components and width of the autoencoder's code: the width of a space's row embedding."""
 RARE = 5
 """A category seen less often counts among the infrequent ones."""

@@ -97,8 +97,8 @@ def _planned(changes: list[Values], *, batch: bool = False) -> Iterator[None]:
 def _shaped(**values: int) -> Iterator[None]:
     from featrix_core.space.plan import plan_shape as ours
 
-    def plan_shape(columns: int) -> Any:
-        return ours(columns).model_copy(update=values)
+    def plan_shape() -> Any:
+        return ours().model_copy(update=values)
 
     with replaced("featrix_core.embedding_space", "plan_shape", plan_shape):
         yield

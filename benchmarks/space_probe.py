@@ -51,7 +51,16 @@ PROBED = ("space", "one-hot", "one-hot + PLE", "PCA", "TableVectorizer", "autoen
 HEADS = ("fine-tuned", "frozen head", "head without a space", "LightGBM", "CatBoost")
 OWN = ("space", "SCARF", "fine-tuned", "frozen head", "head without a space")
 REFERENCE = ("one-hot + PLE", "linear")
-FIRST = ("space", "one-hot + PLE", "CatBoost", "LightGBM", "one-hot", "PCA", "TableVectorizer", "autoencoder")
+FIRST = (
+    "space",
+    "one-hot + PLE",
+    "CatBoost",
+    "LightGBM",
+    "one-hot",
+    "PCA",
+    "TableVectorizer",
+    "autoencoder",
+)
 THEN = ("fine-tuned", "SCARF", "frozen head", "head without a space")
 
 

@@ -88,7 +88,7 @@ def switches() -> dict[str, Change]:
         ),
         "flat curriculum": _flat_curriculum,
         "narrow, rows of width 256": _replacing(
-            "featrix_core.embedding_space", "plan_shape", lambda *_: SpaceConfig(d_model=256)
+            "featrix_core.embedding_space", "plan_shape", lambda: SpaceConfig(d_model=256)
         ),
         # What the factor was when the prototypes were measured.
         "contrastive losses at a twentieth": _replacing(objective, "CONTRASTIVE_SCALE", 0.05),

@@ -109,7 +109,7 @@ class EmbeddingSpace:
         self.children = fit_children(schema, typed, train_child, seed, n_epochs)
         tokenizer = Tokenizer.fit(schema, typed, children=self.children)
         self._set_rows(table, None if val_data is None else as_table(val_data), tokenizer)
-        config = plan_shape(len(tokenizer.names))
+        config = plan_shape()
         columns = len(tokenizer.names)
         sampler = PairSampler(columns, pair_budget(columns), seed)
         with deterministic(seed):

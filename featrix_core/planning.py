@@ -226,7 +226,7 @@ def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
             name="d_model",
             value=shape.d_model,
             unit="numbers",
-            reason="384; 512 beyond 60 columns",
+            reason="512 learned, 256 random features of the columns, 64 products of column pairs",
             source=wide,
             why="a linear probe reads more from a wider row, up to a point",
             benchmark="plan/d_model",

@@ -1,7 +1,7 @@
 """Joint encoder: column tokens → contextual tokens and one vector per row on the unit sphere (JOINT-1, D6, D7).
 
 Legend: B rows · A columns · D token width · M row width (`d_model`) · L learned part of the row ·
-R random part · F random features · H heads · Q active pairs.
+F random features · H heads · Q active pairs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from featrix_core.encoders.stacked import StackedLinear, StackedNorm
 from featrix_core.space.relationships import PairProducts
 
 RANDOM_FEATURES = 256
-"""Random features of a row before they are mixed into its random part."""
+"""Numbers of a row that are random features of its columns, at most half of it."""
 
 PRODUCT_WIDTH, PRODUCT_LENGTH = 64, 0.5
-"""Numbers of a row that hold products of columns, and their length; that of the two other parts is 1."""
+"""Numbers of a row that hold products of columns (at most an eighth of it), and their length; that of the other parts
+is 1."""
 
 
 class Attention(nn.Module):
@@ -112,26 +113,23 @@ class Encoded(NamedTuple):
 class RandomFeatures(nn.Module):
     """Fixed random features of all columns together: what a straight line can read interactions from.
 
-    `mix · gelu(weight · columns)`, drawn once and never trained (random kitchen sinks): reconstruction has no
-    use for products of columns, so a trained part would give them up. Unit length.
+    `gelu(weight · columns)`, drawn once and never trained (random kitchen sinks): reconstruction has no use for
+    much of what columns say jointly, so a trained part would give it up. Unit length.
 
-    Shape: tokens (B, A, D) → (B, R).
+    Shape: tokens (B, A, D) → (B, F).
     """
 
-    def __init__(self, columns: int, width: int, outputs: int) -> None:
+    def __init__(self, columns: int, width: int, features: int) -> None:
         super().__init__()
         bound = math.sqrt(1.0 / width)
-        weight_ADF = torch.empty(columns, width, RANDOM_FEATURES).uniform_(-bound, bound)
-        mix_FR = torch.randn(RANDOM_FEATURES, outputs) / math.sqrt(RANDOM_FEATURES)
+        weight_ADF = torch.empty(columns, width, features).uniform_(-bound, bound)
         self.register_buffer("weight_ADF", weight_ADF)
-        self.register_buffer("mix_FR", mix_FR)
         self.weight_ADF: Tensor
-        self.mix_FR: Tensor
 
     def forward(self, tokens_BAD: Tensor, scale: Tensor) -> Tensor:
         """Features of every row; `scale` keeps the sum over columns at the size of one column."""
         sum_BF = tokens_BAD.flatten(1) @ self.weight_ADF.flatten(0, 1) * scale
-        return nn.functional.normalize(nn.functional.gelu(sum_BF) @ self.mix_FR, dim=-1)
+        return nn.functional.normalize(nn.functional.gelu(sum_BF), dim=-1)
 
 
 class JointEncoder(nn.Module):
@@ -142,7 +140,7 @@ class JointEncoder(nn.Module):
 
     A row has three parts, each of a length of its own: `L2norm(W₁·LN(CLS) + W₂·flatten(columns))`, whose second
     term is the skip of the raw column encodings (DESIGN, "What is known about quality", point 2); fixed
-    `RandomFeatures` of the columns, as wide and as long; and `PairProducts` of the active pairs, half as
+    `RandomFeatures` of the columns, as long; and `PairProducts` of the active pairs, half as
     long. Added to the first part instead, products take the room of what a straight line reads best.
 
     The row embedding needs the last block's CLS alone. Without `context` that block is computed for CLS
@@ -179,12 +177,13 @@ class JointEncoder(nn.Module):
         # Switched on when memory runs out (TRAIN-3, `training/recovery.py`).
         self.recompute = False
         self.blocks = nn.ModuleList([Block(width, heads, dropout) for _ in range(layers)])
-        learned = (d_model - PRODUCT_WIDTH) // 2
+        random, products = min(RANDOM_FEATURES, d_model // 2), min(PRODUCT_WIDTH, d_model // 8)
+        learned = d_model - random - products
         self.cls_norm = nn.LayerNorm(width)
         self.cls_out = nn.Linear(width, learned)
         self.skip = StackedLinear(columns, width, learned)
-        self.products = PairProducts(columns, width, PRODUCT_WIDTH)
-        self.random = RandomFeatures(columns, width, d_model - PRODUCT_WIDTH - learned)
+        self.products = PairProducts(columns, width, products)
+        self.random = RandomFeatures(columns, width, random)
         # A buffer, so that an extended space scales its old columns as before.
         self.register_buffer("skip_scale", torch.tensor(1.0 / math.sqrt(max(columns, 1))))
         self.skip_scale: Tensor

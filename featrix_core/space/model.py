@@ -28,7 +28,7 @@ class SpaceConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    d_model: int = 448
+    d_model: int = 832
     width: int = 64
     layers: int = 1
     heads: int = 2

@@ -11,15 +11,15 @@ LEAST = 5
 """Active pairs at least, and half as many as there are columns (D6)."""
 
 
-def plan_shape(columns: int) -> SpaceConfig:
-    """Row width 448 (576 beyond 60 columns), tokens of width 64, heads of 32 as in D6.
+def plan_shape() -> SpaceConfig:
+    """Row width 832 (512 learned, 256 random features, 64 products), tokens of width 64, heads of 32 as in D6.
 
     A narrower row has less room than one-hot and piecewise-linear codes of a middling table, and a straight
     line reads less from it (row "narrow" of the ablation, benchmarks, "The space").
 
     One layer: a second one measured neutral and costs as much again (DESIGN, "Neutral in these tests").
     """
-    return SpaceConfig(d_model=576 if columns > 60 else 448)
+    return SpaceConfig()
 
 
 def pair_budget(columns: int) -> int:

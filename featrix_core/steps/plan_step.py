@@ -112,7 +112,7 @@ def plan_file(
     limit = (
         None if max_seconds is None else Limit(max_seconds=max_seconds, planned_epochs=plan.epochs)
     )
-    document = plan_document(facts, used, plan_shape(facts.columns), limit)
+    document = plan_document(facts, used, plan_shape(), limit)
     document["values"] += [value.model_dump() for value in weights]
     extra = _children_seconds(space, rows / first, seed)
     planned = Planned(

@@ -72,7 +72,7 @@ def test_lineage_reaches_the_data(finished: tuple[Path, str, Path]) -> None:
 
 
 def test_a_second_run_takes_over_what_is_unchanged(finished: tuple[Path, str, Path]) -> None:
-    folder, _, config = finished
+    folder, _, _ = finished
     done = _run("--config", str(config), "--workdir", "work", cwd=folder)
     assert done.returncode == 0, done.stderr
     reused = [line for line in done.stderr.splitlines() if "taken from the last run" in line]
@@ -106,7 +106,7 @@ def test_a_wrong_time_limit_is_refused(
 
 
 def test_a_time_limit_reaches_the_training(finished: tuple[Path, str, Path]) -> None:
-    folder, _, config = finished
+    folder, _, _ = finished
     space = folder / "work" / "space" / "space.json"
     assert json.loads(space.read_text())["training_info"]["plan"]["limit"] == {
         "max_seconds": 600.0,

@@ -43,7 +43,7 @@ NAMED = (
 
 def _values(rows: int, columns: int) -> dict[str, PlanValue]:
     facts = TableFacts(rows=rows, training_rows=rows, columns=columns)
-    document = plan_document(facts, plan_space(rows), plan_shape(columns))
+    document = plan_document(facts, plan_space(rows), plan_shape())
     found = [
         PlanValue.model_validate(value) for value in json.loads(json.dumps(document["values"]))
     ]
@@ -70,7 +70,7 @@ def test_the_rows_that_no_value_names_are_variants_only() -> None:
 
 
 def test_values_are_those_that_training_uses() -> None:
-    values, plan, shape = _values(1000, 20), plan_space(1000), plan_shape(20)
+    values, plan, shape = _values(1000, 20), plan_space(1000), plan_shape()
     assert values["batch size"].value == plan.batch_size
     assert values["updates"].value == plan.updates
     assert values["peak learning rate"].value == plan.learning_rate
@@ -106,7 +106,7 @@ def test_a_limit_is_named_in_the_reason() -> None:
     facts = TableFacts(rows=1000, training_rows=900, columns=20)
     plan = plan_space(900, epochs=7)
     document = plan_document(
-        facts, plan, plan_shape(20), Limit(max_seconds=30, planned_epochs=100)
+        facts, plan, plan_shape(), Limit(max_seconds=30, planned_epochs=100)
     )
     (epochs,) = [value for value in document["values"] if value["name"] == "epochs"]
     assert "cut from 100 to fit into 30 s" in epochs["reason"]
