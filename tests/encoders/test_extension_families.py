@@ -24,7 +24,7 @@ from featrix_core.training.plan import plan_space
 from featrix_core.training.rotation import Sides
 from featrix_core.training.timeline import Timeline
 
-CONFIG = SpaceConfig(d_model=96, width=16)
+CONFIG = SpaceConfig(d_model=352, width=16)
 HALF = ("celsius", "size", "moment", "remark", "part", "mail", "link", "position")
 FEW = ("celsius", "carrier")
 

@@ -11,7 +11,7 @@ NO_PAIRS = torch.zeros((0, 2), dtype=torch.int64)
 
 def _encoder(*groups: Group) -> JointEncoder:
     torch.manual_seed(0)
-    return JointEncoder(5, 16, 96, layers=1, heads=2, dropout=0.0, groups=groups).eval()
+    return JointEncoder(5, 16, 352, layers=1, heads=2, dropout=0.0, groups=groups).eval()
 
 
 def test_merged_columns_share_one_place_in_the_sequence() -> None:
@@ -19,7 +19,7 @@ def test_merged_columns_share_one_place_in_the_sequence() -> None:
     assert joint.slots == 4
     assert joint.slot_A.tolist() == [0, 1, 2, 1, 3]
     encoded = joint(torch.randn(7, 5, 16), None, NO_PAIRS)
-    assert encoded.row_BM.shape == (7, 96)
+    assert encoded.row_BM.shape == (7, 352)
     assert encoded.context_BAD.shape == (7, 5, 16)
     # They share what the transformer says, but each still tells its own value.
     assert not torch.allclose(encoded.context_BAD[:, 1], encoded.context_BAD[:, 3])
