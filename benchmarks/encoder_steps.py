@@ -73,7 +73,7 @@ def objective_of(kind: str, columns: int) -> SpaceObjective:
     rows = tokenizer.encode(typed)
     torch.manual_seed(0)
     sampler = PairSampler(columns, pair_budget(columns), 0)
-    model = SpaceModel(tokenizer, CONFIG, sampler.draw(0))
+    model = SpaceModel(tokenizer, CONFIG, sampler.first())
     objective = SpaceObjective(model, rows, Sides.given(_ROWS, 0), sampler)
     objective.start_epoch(1, 0.0)
     return objective

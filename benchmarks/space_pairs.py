@@ -83,7 +83,7 @@ def measure(settings: Settings, name: str, scheme: str, seed: int) -> dict[str, 
     assert rows is not None
     # Rows that stay on their side: losses of different epochs and schemes can be compared.
     sides = Sides(split.train_T.numpy(), split.validation_V.numpy(), rotates=False, seed=seed)
-    model.pairs_Q2 = sampler.draw(0)
+    model.pairs_Q2 = sampler.first()
     objective = SpaceObjective(model, rows, sides, sampler)
     plan = plan_space(sides.n_train, epochs=settings.epochs, seed=seed)
     timeline, started = Timeline(plan), time.monotonic()

@@ -113,7 +113,7 @@ class EmbeddingSpace:
         columns = len(tokenizer.names)
         sampler = PairSampler(columns, pair_budget(columns), seed)
         with deterministic(seed):
-            self._model = SpaceModel(tokenizer, config, sampler.draw(0))
+            self._model = SpaceModel(tokenizer, config, sampler.first())
         assert self._rows is not None
         first_weights(self._model.encoders, tokenizer, self._rows)
 
@@ -348,8 +348,7 @@ class EmbeddingSpace:
         validation = None if enriched_val_df is None else as_table(enriched_val_df)
         space._set_rows(table, validation, tokenizer)
         config = existing_es._model.config
-        budget = pair_budget(len(tokenizer.names))
-        pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, budget, space.seed)
+        pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, space.seed)
         with deterministic(space.seed):
             space._model = SpaceModel(tokenizer, config, pairs)
         assert space._rows is not None

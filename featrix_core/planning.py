@@ -268,7 +268,7 @@ def _shape(facts: TableFacts, shape: SpaceConfig) -> list[PlanValue]:
             name="column pairs",
             value=pair_budget(facts.columns),
             unit="in the end",
-            reason="all are read at first; those whose absence is not felt are dropped, down to 40 %",
+            reason="all are read at first; those whose absence is felt least are dropped",
             source=every,
             why="pairs that are never left out cannot be told from useless ones",
             benchmark="plan/column pairs",

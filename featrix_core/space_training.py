@@ -78,7 +78,7 @@ class RestartableObjective(SpaceObjective):
     on_reset: Callable[[], None] | None = None
 
     def reset(self, seed: int) -> None:
-        """Weights as a space of this seed would start from."""
+        """Weights as a space of this seed would start from; the pairs are settled anew."""
         with deterministic(seed):
             fresh = SpaceModel(self.space.tokenizer, self.model.config, self.model.pairs_Q2.cpu())
         assert self.space._rows is not None
@@ -130,7 +130,7 @@ def _train(
     model, sides, path = space._model, space._sides, None
     folder = space.output_dir if team is None or team.first else None
     if team is not None:
-        start_alike(team, model, _facts(space, rows, plan))
+        start_alike(team, model, _facts(space, rows, plan, max_seconds))
     used = _within(space, rows, plan, max_seconds, resume, folder, team)
     plan = used.plan
     checkpoints = None
@@ -145,8 +145,14 @@ def _train(
     model.to(device)
     try:
         columns = len(space.tokenizer.names)
-        sampler = PairSampler(columns, pair_budget(columns), space.seed)
-        weights = None if space._weights_N is None else torch.from_numpy(space._weights_N).float()
+        # An extension trains for a few epochs: too short to try anything, so it keeps what it begins with.
+        budget = pair_budget(columns) if space._fresh is None else 0
+        sampler = PairSampler(columns, budget, space.seed)
+        weights = (
+            None
+            if space._weights_N is None
+            else torch.from_numpy(space._weights_N).float().to(device)
+        )
         loss = SpaceObjective if space._fresh is not None else RestartableObjective
         objective = loss(model, moved(rows, device), sides, sampler, weights)
         if isinstance(objective, RestartableObjective):
@@ -203,13 +209,16 @@ def _train(
         space.training_info["processes"] = team.count
 
 
-def _facts(space: EmbeddingSpace, rows: TokenBatch, plan: TrainingPlan) -> dict[str, Any]:
+def _facts(
+    space: EmbeddingSpace, rows: TokenBatch, plan: TrainingPlan, max_seconds: float | None
+) -> dict[str, Any]:
     """What has to be the same for all processes; computed numbers may differ in their last bits."""
     exact = {name: value for name, value in vars(rows).items() if not value.is_floating_point()}
     return {
         "columns": list(space.tokenizer.names),
         "rows": tensors_digest(exact | {"training": space._sides.train_T}),
         "plan": plan.model_dump(mode="json"),
+        "limit of time": max_seconds,
         "weights to start from": space._fresh is not None,
     }
 

@@ -84,7 +84,8 @@ def measure(experiment: Experiment, pairs_P2: Tensor, used_T: Tensor) -> Lifts:
     share_T1 = (weight_T / weight_T.sum().clamp(min=1e-9)).unsqueeze(1)
     gains_TA = gains_TA - (gains_TA * share_T1).sum(0)
     push_TP = active_TP - chance_TP
-    noise_AA = gains_TA.T @ (gains_TA * share_T1)
+    # One degree of freedom went into the mean.
+    noise_AA = gains_TA.T @ (gains_TA * share_T1) / (1.0 - (share_T1**2).sum()).clamp(min=0.1)
     noise_A = noise_AA.diagonal()
     every = _effects(push_TP, gains_TA, weight_T)
     i, j, row = pairs_P2[:, 0], pairs_P2[:, 1], torch.arange(pairs)
@@ -99,8 +100,10 @@ def measure(experiment: Experiment, pairs_P2: Tensor, used_T: Tensor) -> Lifts:
         scale_A = noise_A.clamp(min=1e-12).sqrt()
         found_P2 = torch.zeros(pairs, 2)
         noise_P2 = torch.zeros(pairs, 2)
+        chosen_P2 = torch.zeros(pairs, 2, dtype=torch.int64)
         for k, (seen, told) in enumerate((halves, halves[::-1])):
             best_P = _best_other(seen.lift_PA / scale_A, i, j)
+            chosen_P2[:, k] = best_P
             found_P2[:, k] = told.lift_PA[row, best_P]
             noise_P2[:, k] = noise_A[best_P] * told.spread_P
             # Noise that this column has in common with the two counts in both sums.
@@ -108,7 +111,8 @@ def measure(experiment: Experiment, pairs_P2: Tensor, used_T: Tensor) -> Lifts:
             shared_P += common_P * told.spread_P * told.size_P / every.size_P
         third_P = found_P2.mean(1)
         third_error_P = (noise_P2.sum(1) + 2.0 * LUCK * noise_P2.prod(1).sqrt()).sqrt() / 2.0
-        third_column_P = _best_other(every.lift_PA / scale_A, i, j)
+        # Named where both halves mean the same column: another's name would not be the one that was measured.
+        third_column_P = torch.where(chosen_P2[:, 0] == chosen_P2[:, 1], chosen_P2[:, 0], -1)
     free_TP = (chance_TP > 0) & (chance_TP < 1) & (weight_T > 0).unsqueeze(1)
     paired_P = (free_TP & (active_TP > 0)).sum(0)
     unpaired_P = (free_TP & (active_TP == 0)).sum(0)

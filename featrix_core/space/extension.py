@@ -16,6 +16,7 @@ from torch import Tensor
 
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.space.model import SpaceModel
+from featrix_core.space.plan import SHARE
 from featrix_core.space.relationships import PairSampler
 from featrix_core.version import VERSION
 
@@ -126,19 +127,18 @@ def only_new_columns(model: SpaceModel, fresh: dict[str, Tensor]) -> Iterator[No
         model.requires_grad_(True)
 
 
-def extended_pairs(
-    pairs_Q2: Tensor, old: Tokenizer, new: Tokenizer, token_budget: int, seed: int
-) -> Tensor:
-    """The old space's active pairs in the new numbering, and one drawn pair for every new column."""
+def extended_pairs(pairs_Q2: Tensor, old: Tokenizer, new: Tokenizer, seed: int) -> Tensor:
+    """The old space's pairs in the new numbering, and a part of those with a new column, drawn: as large a share as a
+    finished space reads of all its pairs."""
     where = torch.tensor([new.names.index(c) for c in old.names], dtype=torch.int64)
-    kept = {tuple(sorted(p)) for p in where[pairs_Q2].tolist()}
-    drawn = PairSampler(len(new.names), 10**9, seed)
-    order = torch.randperm(len(drawn.pairs), generator=torch.Generator().manual_seed(seed)).tolist()
-    for column in (new.names.index(c) for c in new.names if c not in old.names):
-        kept.add(next(drawn.pairs[k] for k in order if column in drawn.pairs[k]))
-    if token_budget == 0 or not kept:
-        return torch.zeros((0, 2), dtype=torch.int64)
-    return torch.tensor(sorted(kept), dtype=torch.int64)
+    known = torch.zeros(len(new.names), dtype=torch.bool)
+    known[where] = True
+    pairs_P2 = PairSampler(len(new.names), 1, seed).pairs_P2
+    fresh_P2 = pairs_P2[~known[pairs_P2].all(dim=1)]
+    order = torch.randperm(len(fresh_P2), generator=torch.Generator().manual_seed(seed))
+    drawn_Q2 = fresh_P2[order[: max(1, round(SHARE * len(fresh_P2)))]]
+    kept_Q2 = where[pairs_Q2.cpu()].view(-1, 2).sort(dim=1).values
+    return torch.cat([kept_Q2, drawn_Q2]).unique(dim=0)  # type: ignore[no-untyped-call]
 
 
 def extension_record(added: Sequence[str], old: Tokenizer, new: Tokenizer) -> dict[str, Any]:

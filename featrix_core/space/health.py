@@ -26,9 +26,9 @@ def embedding_health(rows_BM: Tensor, learned: int) -> dict[str, float]:
 
     Args:
         rows_BM: embeddings of different rows.
-        learned: how many of the first coordinates are trained. The rest, fixed random features, differ
-            whatever becomes of the weights and would hide a collapse; the trained part is looked at alone,
-            brought back to unit length.
+        learned: how many of the first coordinates are trained. The rest, fixed random features and products of
+            columns, differ whatever becomes of the weights and would hide a collapse; the learned part is looked
+            at alone, brought back to unit length.
 
     Returns:
         `embedding_std`, `embedding_range` and `embedding_distance` (Euclidean, mean over pairs of rows);

@@ -62,7 +62,9 @@ def mutual_information_matrix(model: SpaceModel, rows: TokenBatch) -> Tensor:
     estimate; values are clamped at zero.
     """
     model.eval()
-    batch = rows.rows(slice(0, judged_rows(len(model.joint.column_AD))))
+    judged = min(judged_rows(len(model.joint.column_AD)), rows.n_rows)
+    # Spread over all rows: a file may be sorted.
+    batch = rows.rows(torch.arange(judged) * rows.n_rows // max(judged, 1))
     bucket_NS, class_NC = model.decoders.targets(batch)
     tokens_NAD = model.encoders(batch)
     count, columns = tokens_NAD.shape[:2]

@@ -148,18 +148,18 @@ class SpaceObjective:
     def start_epoch(self, epoch: int, progress: float) -> None:
         """Set the phase's weights, let the encoders mature and choose the space's pairs."""
         self.model.encoders.mature(epoch, progress)
+        if 0 < epoch <= self.epoch:
+            self.trial.begin()  # another training, or this one again with other weights
         self.epoch = epoch
         self.weights = curriculum(progress)
-        best_Q2 = self.trial.start_epoch(progress)
-        if best_Q2 is not None:
-            self.model.pairs_Q2 = best_Q2.to(self.model.pairs_Q2.device)
+        self.model.pairs_Q2 = self.trial.start_epoch(progress).to(self.model.pairs_Q2.device)
 
     def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Loss of a batch, with the pairs that are active now."""
         index_B = self.sides.train_T[rows]
         weight_B = None if self.weights_N is None else self.weights_N[index_B]
-        pairs_Q2, fewer_Q2 = self.trial.before_step()
-        found = self._loss(index_B, weight_B, self.generator, pairs_Q2, fewer_Q2)
+        fewer_Q2 = self.trial.before_step()
+        found = self._loss(index_B, weight_B, self.generator, fewer_Q2)
         if found.outcome_2A is not None:
             self.trial.after_step(*found.outcome_2A)
         return found.total, found.figures
@@ -176,7 +176,7 @@ class SpaceObjective:
             if weight_B is not None:
                 # Rows that all weigh nothing still have to tell a good epoch from a bad one.
                 weight_B = weight_B / weight_B.mean() if weight_B.any() else None
-            figures = self._loss(held_B, weight_B, generator, self.model.pairs_Q2).figures
+            figures = self._loss(held_B, weight_B, generator).figures
         # The curriculum moves the weights, so epochs are compared by the reconstruction loss alone.
         loss = float(figures["reconstruction_loss"])
         rows_BM = self.model.row_embeddings(self.rows.rows(self.health_B))
@@ -227,7 +227,6 @@ class SpaceObjective:
         index_B: Tensor,
         weight_B: Tensor | None,
         generator: torch.Generator,
-        pairs_Q2: Tensor,
         fewer_Q2: Tensor | None = None,
     ) -> _Found:
         model, weights = self.model, self.weights
@@ -239,15 +238,18 @@ class SpaceObjective:
         tokens_BAD = model.encoders(batch)
         hidden_VBA = hidden_VBA.to(tokens_BAD.device)
         own_VBA = hidden_VBA[:, shard.own]
-        both_BM = model.rows_of(tokens_BAD, own_VBA.flatten(0, 1), pairs_Q2.to(tokens_BAD.device))
+        both_BM = model.rows_of(tokens_BAD, own_VBA.flatten(0, 1))
         both_VBM = both_BM.view(2, batch.n_rows, -1)
         one_BM, other_BM = both_VBM.unbind()
         cells_VBA = model.decoders(both_VBM, batch)
         judged_2A = tokens_BAD.new_zeros(2, tokens_BAD.shape[1])
         if fewer_Q2 is not None:
             judged = shard.first(JUDGED_ROWS)
+            counted_VBA = own_VBA[:, judged].float()
+            if weight_B is not None:
+                counted_VBA = counted_VBA * weight_B[shard.own][judged].unsqueeze(-1)
             seen = (tokens_BAD[judged], own_VBA[:, judged], batch.rows(judged))
-            judged_2A = self._judged(cells_VBA[:, judged].detach(), *seen, fewer_Q2)
+            judged_2A = self._judged(cells_VBA[:, judged].detach(), counted_VBA, *seen, fewer_Q2)
         if weight_B is not None:
             cells_VBA = cells_VBA * weight_B[shard.own].unsqueeze(-1)
         reconstruction = shard.share(cells_VBA.mean())
@@ -285,25 +287,29 @@ class SpaceObjective:
         }
         outcome_2A = None
         if fewer_Q2 is not None:
-            outcome_2A = judged_2A / hidden_VBA[:, :JUDGED_ROWS].sum((0, 1))
+            counted_VBA = hidden_VBA[:, :JUDGED_ROWS].float()
+            if weight_B is not None:
+                counted_VBA = counted_VBA * weight_B[:JUDGED_ROWS].unsqueeze(-1)
+            outcome_2A = judged_2A / counted_VBA.sum((0, 1))
         return _Found(shard.counted(total), figures, outcome_2A)
 
     @torch.no_grad()
     def _judged(
         self,
         cells_VBA: Tensor,
+        counted_VBA: Tensor,
         tokens_BAD: Tensor,
         hidden_VBA: Tensor,
         batch: TokenBatch,
         fewer_Q2: Tensor,
     ) -> Tensor:
-        """Per column (2, A), over the hidden cells of both views: the sum of losses that were found with all
-        candidates, and how much less it is with the pairs of `fewer_Q2` alone."""
+        """Per column (2, A), over the hidden cells of both views, as much as they count: the sum of losses that were
+        found with all candidates, and how much less it is with the pairs of `fewer_Q2` alone."""
         model, pairs_Q2 = self.model, fewer_Q2.to(tokens_BAD.device)
         both_BM = model.rows_of(tokens_BAD, hidden_VBA.flatten(0, 1), pairs_Q2)
         other_VBA = model.decoders(both_BM.view(2, batch.n_rows, -1), batch)
-        losses_A = (cells_VBA * hidden_VBA).sum((0, 1))
-        return torch.stack([losses_A, losses_A - (other_VBA * hidden_VBA).sum((0, 1))])
+        losses_A = (cells_VBA * counted_VBA).sum((0, 1))
+        return torch.stack([losses_A, losses_A - (other_VBA * counted_VBA).sum((0, 1))])
 
 
 class _Found(NamedTuple):

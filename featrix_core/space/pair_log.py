@@ -107,9 +107,10 @@ def _entry(
                 _lift(name, lifts.onto_P2[place, k], lifts.onto_error_P2[place, k])
                 for name, k in onto
             ]
-            third = int(lifts.third_column_P[place])
-            if third >= 0:
-                found = _lift(names[third], lifts.third_P[place], lifts.third_error_P[place])
+            if len(names) > 2:
+                third = int(lifts.third_column_P[place])
+                name = names[third] if third >= 0 else "another column"
+                found = _lift(name, lifts.third_P[place], lifts.third_error_P[place])
                 entry["lifts"].append({**found, "third": True})
             entry |= {
                 "total": _number(total),

@@ -1,8 +1,8 @@
 """Which pairs are candidates when: all at first, then the useless ones go, and what helps is protected (JOINT-3, D6).
 
-The schedule hands out probabilities, never decisions: every candidate, also a protected one, sits out a period now
-and then, drawn with a known probability that is divided out of the lifts (`causal`). Without such periods
-nothing would be left to compare a pair with, and one that has become harmful would stay for good.
+The schedule hands out probabilities, never decisions: every candidate, also a protected one, is left out of half of
+the judgements (never of the training), drawn with a known probability that is divided out of the lifts
+(`causal`). Without these nothing would be left to compare a pair with, and one that has become harmful would stay.
 
 Pairs are tried by leaving them out, not by letting a few of them in: a pair's worth shows only once the network has
 learned to use it.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from featrix_core.space.model import SpaceConfig
+from featrix_core.space.relationships import MOST_PAIRS
 
 SHARE = 0.40
 """Pairs that a finished space reads, of all pairs: the most that the source ends with (25–40 %). They cost alike, and
-all pairs have a lower loss than the best 30 % (suite "pairs" of the benchmarks, "The space")."""
+the loss is lower with more of them (suite "pairs" of the benchmarks, "The space")."""
 LEAST = 5
 """Active pairs at least, and half as many as there are columns (D6)."""
 
@@ -24,5 +25,5 @@ def plan_shape() -> SpaceConfig:
 
 def pair_budget(columns: int) -> int:
     """Column pairs that a finished space reads (JOINT-3)."""
-    pairs = columns * (columns - 1) // 2
+    pairs = min(columns * (columns - 1) // 2, MOST_PAIRS)
     return min(pairs, max(LEAST, columns // 2, round(SHARE * pairs)))

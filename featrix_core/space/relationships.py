@@ -5,8 +5,6 @@ Legend: B rows · A columns · Q active pairs · D token width · K products · 
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +12,9 @@ from featrix_core.encoders.stacked import StackedLinear
 
 PRODUCTS = 64
 """Numbers that each column brings to a product."""
+MOST_PAIRS = 5_000
+"""Pairs under trial (those of 100 columns). Lifts of more could not be told apart in one training, and would fill the
+memory."""
 
 
 class PairProducts(nn.Module):
@@ -55,27 +56,31 @@ SCHEMES = ("causal", "all", "none", "random", "distance")
 
 
 class PairSampler:
-    """All column pairs of a table, how many of them may be active at once, and the first draw.
+    """The column pairs of a table that are tried, and how many of them a finished space reads.
 
     Args:
-        columns: of the table. active: most pairs that are read in one pass.
+        columns: of the table. active: pairs that the finished space reads at most.
         seed: of every draw, here and in `pair_trial`.
         scheme: how pairs are chosen (`SCHEMES`). Spaces use `causal`; the others are there to be measured against:
-            all pairs whatever the budget, none, a fixed random set, or the largest distances of column losses.
+            all pairs, none, a fixed random set, or the largest distances of column losses.
+
+    Attributes:
+        pairs_P2: pairs under trial; of more than `MOST_PAIRS` so many drawn ones.
     """
 
     def __init__(self, columns: int, active: int, seed: int, scheme: str = "causal") -> None:
         if scheme not in SCHEMES:
             raise ValueError(f"scheme is one of {', '.join(SCHEMES)}, not {scheme!r}")
-        self.pairs = list(itertools.combinations(range(columns), 2))
-        self.active = min(len(self.pairs), max(active, 0))
-        self.active = {"all": len(self.pairs), "none": 0}.get(scheme, self.active)
+        every_P2 = torch.triu_indices(columns, columns, 1).T
+        if len(every_P2) > MOST_PAIRS:
+            generator = torch.Generator().manual_seed(seed)
+            drawn = torch.randperm(len(every_P2), generator=generator)[:MOST_PAIRS]
+            every_P2 = every_P2[drawn.sort().values]
+        self.pairs_P2 = every_P2
+        pairs = len(every_P2)
+        self.active = {"all": pairs, "none": 0}.get(scheme, min(pairs, max(active, 0)))
         self.seed, self.scheme = seed, scheme
 
-    def draw(self, epoch: int) -> Tensor:
-        """A draw of pairs (Q, 2), sorted; the same seed and epoch give the same one."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        chosen = torch.randperm(len(self.pairs), generator=generator)[: self.active]
-        if not len(chosen):
-            return torch.zeros((0, 2), dtype=torch.int64)
-        return torch.tensor(self.pairs, dtype=torch.int64)[chosen.sort().values]
+    def first(self) -> Tensor:
+        """Pairs (Q, 2) that a space begins with: all that are tried."""
+        return self.pairs_P2 if self.active else self.pairs_P2[:0]
