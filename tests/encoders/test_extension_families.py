@@ -69,10 +69,10 @@ def grown(request: pytest.FixtureRequest, kinds: pd.DataFrame, kinds_tokenizer: 
     old = Tokenizer.fit(few, _typed(kinds, few))
     new = Tokenizer.fit(many, _typed(kinds, many), base=old, children=kinds_tokenizer.children)
     old_rows, new_rows = old.encode(_typed(kinds, few)), new.encode(_typed(kinds, many))
-    before = SpaceModel(old, CONFIG, PairSampler(len(old.names), 3, 1).draw(0))
+    before = SpaceModel(old, CONFIG, PairSampler(len(old.names), 3, 1).first())
     _train(before, old_rows, 8)
     before.encoders.settle()
-    after = SpaceModel(new, CONFIG, PairSampler(len(new.names), 3, 1).draw(0))
+    after = SpaceModel(new, CONFIG, PairSampler(len(new.names), 3, 1).first())
     fresh = copy_weights(before, after, old, new)
     return Grown(old, new, before, after, fresh, old_rows, new_rows)
 

@@ -17,6 +17,7 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.space.extension import extended_pairs, only_new_columns
 from featrix_core.space.objective import SpaceObjective
+from featrix_core.space.plan import SHARE
 from featrix_core.space.relationships import PairSampler
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.schema import ColumnType
@@ -240,17 +241,19 @@ def test_extension_epochs(original: int, expected: int) -> None:
     assert extension_epochs(original) == expected
 
 
-def test_active_pairs_are_kept_and_new_columns_get_one(
+def test_pairs_are_kept_and_new_columns_get_their_share(
     trip_space: EmbeddingSpace, extended: EmbeddingSpace
 ) -> None:
     old, new = trip_space.tokenizer, extended.tokenizer
     pairs = {frozenset(new.names[k] for k in p) for p in extended.model.pairs_Q2.tolist()}
     kept = {frozenset(old.names[k] for k in p) for p in trip_space.model.pairs_Q2.tolist()}
     assert kept <= pairs
-    assert set(NEW) <= set().union(*pairs)
-    again = extended_pairs(trip_space.model.pairs_Q2, old, new, 24, extended.seed)
+    columns, before = len(new.names), len(old.names)
+    fresh = columns * (columns - 1) // 2 - before * (before - 1) // 2
+    assert all(pair & set(NEW) for pair in pairs - kept)
+    assert len(pairs - kept) == round(SHARE * fresh)
+    again = extended_pairs(trip_space.model.pairs_Q2, old, new, extended.seed)
     assert torch.equal(again, extended.model.pairs_Q2)
-    assert len(extended_pairs(trip_space.model.pairs_Q2, old, new, 0, 1)) == 0
 
 
 def test_an_engineer_travels_with_the_space(

@@ -113,15 +113,16 @@ def objective_of(space: EmbeddingSpace, frame: pd.DataFrame) -> SpaceObjective:
 
 
 def test_leaving_nothing_out_gains_nothing(
-    credit_space: EmbeddingSpace, credit: pd.DataFrame
+    credit_space: EmbeddingSpace, credit: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The outcome of a period is paired: the same rows under the same masks, told apart by pairs alone."""
     objective = objective_of(credit_space, credit)
     pairs_Q2 = objective.trial.pairs_P2
+    monkeypatch.setitem(objective.model._buffers, "pairs_Q2", pairs_Q2)
     for order in (slice(None), torch.randperm(len(pairs_Q2))):
         generator = torch.Generator().manual_seed(4)
         with torch.no_grad():
-            found = objective._loss(torch.arange(100), None, generator, pairs_Q2, pairs_Q2[order])
+            found = objective._loss(torch.arange(100), None, generator, pairs_Q2[order])
         assert found.outcome_2A is not None
         losses_A, gains_A = found.outcome_2A
         assert bool((losses_A > 0).all())
@@ -130,17 +131,20 @@ def test_leaving_nothing_out_gains_nothing(
 
 @pytest.mark.parametrize("rows", [100, 150])
 def test_a_period_is_judged_by_the_same_rows_under_the_same_masks(
-    rows: int, credit_space: EmbeddingSpace, credit: pd.DataFrame
+    rows: int,
+    credit_space: EmbeddingSpace,
+    credit: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those of the whole batch, or its first ones where it is long."""
     objective = objective_of(credit_space, credit)
     model, index_B = objective.model, torch.arange(7, 7 + rows)
     pairs_Q2, fewer_Q2 = objective.trial.pairs_P2, objective.trial.pairs_P2[::9]
+    monkeypatch.setitem(model._buffers, "pairs_Q2", pairs_Q2)
+    weight_B = torch.rand(rows)
     with torch.no_grad():
-        # Weights of rows change what is learned, not what pairs are judged by.
-        found = objective._loss(
-            index_B, torch.rand(rows), torch.Generator().manual_seed(4), pairs_Q2, fewer_Q2
-        )
+        generator = torch.Generator().manual_seed(4)
+        found = objective._loss(index_B, weight_B, generator, fewer_Q2)
         batch = objective.rows.rows(index_B)
         masks = complementary_masks(batch.missing_NA, torch.Generator().manual_seed(4))
         batch = batch.rows(slice(0, module.JUDGED_ROWS))
@@ -148,11 +152,12 @@ def test_a_period_is_judged_by_the_same_rows_under_the_same_masks(
         cells = torch.zeros(len(credit_space.column_names))
         tokens = model.encoders(batch)
         for hidden in (mask[: module.JUDGED_ROWS] for mask in masks):
-            cells = cells + hidden.sum(0)
+            counted = hidden * weight_B[: module.JUDGED_ROWS].unsqueeze(1)
+            cells = cells + counted.sum(0)
             for k, pairs in enumerate((pairs_Q2, fewer_Q2)):
                 rows_BM = model.rows_of(tokens, hidden, pairs)
                 loss_BA = model.decoders(rows_BM[None], batch)[0]
-                expected[k] += (loss_BA * hidden).sum(0)
+                expected[k] += (loss_BA * counted).sum(0)
     assert found.outcome_2A is not None
     losses_A, gains_A = found.outcome_2A
     torch.testing.assert_close(losses_A, expected[0] / cells, rtol=1e-4, atol=1e-5)

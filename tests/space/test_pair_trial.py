@@ -34,10 +34,10 @@ def played(trial: PairTrial, periods: int, size: float = 0.15, seed: int = 0) ->
     for period in range(first, first + periods):
         trial.start_epoch(SETTLED * period / (first + periods))
         for _ in range(STEPS):
-            pairs_Q2, fewer_Q2 = trial.before_step()
+            fewer_Q2 = trial.before_step()
         if fewer_Q2 is None:
             continue
-        left = pairs_of(pairs_Q2) - pairs_of(fewer_Q2)
+        left = pairs_of(trial.pairs_Q2) - pairs_of(fewer_Q2)
         losses = 2.5 + np.exp(-period / 10) + rng.normal(size=trial.columns)
         gains = 0.06 * rng.normal(size=trial.columns)
         gains[2] -= size * (GOOD in left)
@@ -51,8 +51,8 @@ def test_every_second_update_ends_a_period() -> None:
     trial = trial_of(8, 7)
     fewer = []
     for update in range(1, 10 * STEPS + 1):
-        pairs_Q2, some_Q2 = trial.before_step()
-        assert pairs_Q2.tolist() == trial.pairs_P2.tolist()
+        some_Q2 = trial.before_step()
+        assert trial.pairs_Q2.tolist() == trial.pairs_P2.tolist()
         assert (some_Q2 is None) == (update % STEPS > 0)
         if some_Q2 is not None:
             fewer.append(pairs_of(some_Q2))
@@ -93,15 +93,11 @@ def test_from_all_pairs_down_to_the_slots() -> None:
     trial, sizes = trial_of(8, 7), {}
     for period in range(200):
         progress = period / 200
-        chosen_Q2 = trial.start_epoch(progress)
-        pairs_Q2, fewer_Q2 = trial.before_step()
-        sizes[progress] = len(pairs_Q2)
-        assert fewer_Q2 is None
-        # What the space itself reads is as many as there are slots, from the end of exploration on.
-        expected = progress >= EXPLORED and (progress <= SETTLED)
-        assert (chosen_Q2 is not None) == expected
-        assert chosen_Q2 is None or len(chosen_Q2) == 7
-        _, fewer_Q2 = trial.before_step()
+        read_Q2 = trial.start_epoch(progress)
+        assert torch.equal(read_Q2, trial.pairs_Q2)
+        sizes[progress] = len(read_Q2)
+        assert trial.before_step() is None
+        fewer_Q2 = trial.before_step()
         assert (fewer_Q2 is None) == (progress >= SETTLED)
         if fewer_Q2 is not None:
             trial.after_step(torch.ones(8), torch.rand(8))
@@ -113,14 +109,13 @@ def test_from_all_pairs_down_to_the_slots() -> None:
 def test_planted_effects_are_found_kept_and_told() -> None:
     trial = played(trial_of(8, 7), 90)
     settled_Q2 = trial.start_epoch(SETTLED)
-    assert settled_Q2 is not None and torch.equal(settled_Q2, trial.pairs_Q2)
+    assert torch.equal(settled_Q2, trial.pairs_Q2)
     kept = pairs_of(trial.pairs_Q2)
     assert GOOD in kept and BAD not in kept
     assert len(kept) == 7
     for _ in range(3):
-        pairs_Q2, fewer_Q2 = trial.before_step()
-        assert torch.equal(pairs_Q2, settled_Q2) and fewer_Q2 is None
-    assert trial.start_epoch(0.9) is None
+        assert trial.before_step() is None
+    assert torch.equal(trial.start_epoch(0.9), settled_Q2)
     report = pair_report(trial, NAMES, trial.pairs_Q2)
     json.dumps(report)
     assert len(report["pairs"]) == 28 == report["pairs_in_all"]
@@ -148,9 +143,11 @@ def test_a_sound_score_foretells_the_held_out_lifts() -> None:
         trial.before_step()
         gains = 0.05 * rng.normal(size=6)
         for pair in (~trial.active_P).nonzero().squeeze(1).tolist():
-            gains[trial.sampler.pairs[pair][0]] -= effect_P[pair]
+            gains[int(trial.pairs_P2[pair, 0])] -= effect_P[pair]
         trial.after_step(torch.ones(6), torch.tensor(gains).float())
-    checked = self_validation(trial, NAMES, {trial.sampler.pairs[int(effect_P.argmin())]})
+    checked = self_validation(
+        trial, NAMES, {tuple(trial.pairs_P2[int(effect_P.argmin())].tolist())}
+    )
     assert checked["rho"] > 0.4 and checked["p_value"] < 0.1
     assert checked["verdict"] == "ok" and checked["advice"] == ""
     assert checked["top_lift"] > 0 > checked["bottom_lift"]
@@ -173,7 +170,7 @@ def test_noise_is_called_noise() -> None:
 def test_narrow_tables_have_a_log_too(columns: int) -> None:
     trial = trial_of(columns, 3)
     for _ in range(80):
-        if trial.before_step()[1] is not None:
+        if trial.before_step() is not None:
             trial.after_step(torch.rand(columns), torch.rand(columns))
     trial.start_epoch(SETTLED)
     report = pair_report(trial, NAMES[:columns], trial.pairs_Q2)
@@ -183,11 +180,18 @@ def test_narrow_tables_have_a_log_too(columns: int) -> None:
     assert report["self_validation"]["rho"] is None
 
 
-def test_a_training_that_is_too_short_keeps_the_first_pairs() -> None:
+def test_a_training_that_is_too_short_keeps_all_pairs() -> None:
+    trial = trial_of(8, 2)
+    for progress in (0.0, SETTLED):
+        assert len(trial.start_epoch(progress)) == 28
+
+
+def test_where_nothing_is_tried_the_first_pairs_stay() -> None:
     first_Q2 = torch.tensor([[0, 1], [2, 3]])
-    trial = PairTrial(PairSampler(8, 2, 1), 8, first_Q2)
-    assert trial.start_epoch(0.0) is None
-    assert trial.start_epoch(SETTLED) is None
+    trial = PairTrial(PairSampler(8, 0, 1), 8, first_Q2)
+    for progress in (0.0, SETTLED):
+        assert torch.equal(trial.start_epoch(progress), first_Q2)
+        assert trial.before_step() is None and trial.before_step() is None
     report = pair_report(trial, NAMES, first_Q2)
     assert sum(entry["kept"] for entry in report["pairs"]) == 2
     assert {e["decision"] for e in report["pairs"]} == {"KEEP", "EXPLORE"}
@@ -196,7 +200,7 @@ def test_a_training_that_is_too_short_keeps_the_first_pairs() -> None:
 def test_another_training_forgets() -> None:
     trial = played(trial_of(8, 7), 60)
     trial.start_epoch(SETTLED)
-    trial.start_epoch(0.0)
+    trial.begin()
     assert len(trial.history) == 0 and trial.kept_Q is None
     assert bool(trial.schedule.candidate_P.all()) and not trial.schedule.events
     again = played(trial, 60)
@@ -215,7 +219,7 @@ def test_an_interrupted_experiment_goes_on_as_if_it_were_not(stopped: int) -> No
     def step(trial: PairTrial, number: int) -> None:
         generator = torch.Generator().manual_seed(number)
         trial.start_epoch(number / 300)
-        if trial.before_step()[1] is not None:
+        if trial.before_step() is not None:
             trial.after_step(*torch.rand(2, 8, generator=generator))
 
     whole, broken = trial_of(8, 7), trial_of(8, 7)
@@ -239,7 +243,7 @@ def test_schemes_to_measure_against(scheme: str) -> None:
     assert len(pairs_of(trial.pairs_Q2)) == len(trial.pairs_Q2) == expected[scheme]
     if scheme in ("all", "none", "random"):
         fresh = trial_of(8, 7, scheme=scheme)
-        assert torch.equal(fresh.before_step()[0], trial.pairs_Q2), "the same from the beginning"
+        assert torch.equal(fresh.start_epoch(0.0), trial.pairs_Q2), "the same from the beginning"
     with pytest.raises(ValueError, match="scheme"):
         PairSampler(8, 7, 1, "best")
 
