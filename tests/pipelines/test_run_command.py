@@ -72,7 +72,7 @@ def test_lineage_reaches_the_data(finished: tuple[Path, str, Path]) -> None:
 
 
 def test_a_second_run_takes_over_what_is_unchanged(finished: tuple[Path, str, Path]) -> None:
-    folder, _, _ = finished
+    folder, _, config = finished
     done = _run("--config", str(config), "--workdir", "work", cwd=folder)
     assert done.returncode == 0, done.stderr
     reused = [line for line in done.stderr.splitlines() if "taken from the last run" in line]
