@@ -105,9 +105,7 @@ def test_class_weights_are_inverse_square_roots() -> None:
 def test_a_limit_is_named_in_the_reason() -> None:
     facts = TableFacts(rows=1000, training_rows=900, columns=20)
     plan = plan_space(900, epochs=7)
-    document = plan_document(
-        facts, plan, plan_shape(), Limit(max_seconds=30, planned_epochs=100)
-    )
+    document = plan_document(facts, plan, plan_shape(), Limit(max_seconds=30, planned_epochs=100))
     (epochs,) = [value for value in document["values"] if value["name"] == "epochs"]
     assert "cut from 100 to fit into 30 s" in epochs["reason"]
     assert document["limit"] == {"max_seconds": 30.0, "planned_epochs": 100}
