@@ -25,7 +25,7 @@ TITLES = {
     "probe": "Embedding quality",
     "labels": "Where a space pays: few labels",
     "targets": "Where a space pays: five targets from one space",
-    "tokens": "Do relationship tokens earn their place?",
+    "tokens": "Do relationships earn their place?",
     "time": "Time to a trained space",
     "columns": "Cost against columns",
     "ablation": "One row per part",

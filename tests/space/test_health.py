@@ -50,7 +50,7 @@ def test_a_collapse_is_seen(rows: torch.Tensor) -> None:
 
 
 def test_the_fixed_part_hides_no_collapse(rows: torch.Tensor) -> None:
-    """Half of a row is random features, which differ always."""
+    """A part of a row is random features, which differ always."""
     half = normalize(torch.cat([rows[:1].expand(64, -1), rows], dim=-1), dim=-1)
     assert collapsed(embedding_health(half, 192))
     assert not collapsed(embedding_health(half.flip(-1), 192))
