@@ -107,13 +107,13 @@ def test_a_terminal_failure_says_what_to_change() -> None:
 
 
 def test_an_unstable_run_is_slowed_down() -> None:
-    """A rate a thousand times too high: it is halved again and again, and the timeline's rate follows."""
+    """A rate two hundred times too high: it is halved again and again, and the timeline's rate follows."""
     found = objective(table(30))
-    plan = plan_of(found, 3.0, 40)
+    plan = plan_of(found, 0.45, 40)
     timeline = Timeline(plan)
     with pytest.raises(TrainingError, match="UNSTABLE_TRAINING") as raised:
         run_loop(found, plan, timeline, watch=Watch(plan))
-    assert raised.value.suggestions["learning_rate"] == pytest.approx(3.0 / 320)
+    assert raised.value.suggestions["learning_rate"] == pytest.approx(0.45 / 320)
     cuts = [a for a in timeline.corrective_actions if a["action_type"] == "LR_CUT"]
     assert len(cuts) == 5
     assert {a["trigger"] for a in cuts} == {"UNSTABLE_TRAINING"}
@@ -312,7 +312,9 @@ def test_a_healthy_space_is_left_alone() -> None:
     """The whole way through `EmbeddingSpace.train`, as a user goes it."""
     space = EmbeddingSpace(table(60), n_epochs=25, seed=2).train()
     assert space.timeline is not None
-    interventions = {a["action_type"] for a in space.timeline["corrective_actions"]}
+    # Gradients that are clipped are noted, and nothing else comes of it.
+    actions = [a for a in space.timeline["corrective_actions"] if a["trigger"] != "STEEP_GRADIENT"]
+    interventions = {a["action_type"] for a in actions}
     assert interventions <= {"VAL_ROTATION", "KEEP_BEST"}
     losses = [e["validation_loss"] for e in space.timeline["timeline"]]
     assert min(losses) < 0.5 * losses[0]
