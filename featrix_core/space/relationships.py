@@ -24,10 +24,10 @@ class PairProducts(nn.Module):
     their sum over all active pairs. The sum is one product with the matrix of active pairs, so that a third
     of all pairs costs as much as three.
 
-    This is the form of the source's relationship tokens that earns its place. Eight tokens per pair (product, sum,
-    |difference|, cosine, differences, ratios), read by the transformer as extra keys and values, moved no loss
-    and no score; nor does any other operation add to the product (suites "tokens" and "ablation" of the
-    benchmarks, "The space").
+    This is the form of the source's relationship tokens that earned its place (decision 0006). Eight tokens per pair
+    (product, sum, |difference|, cosine, differences, ratios), read by the transformer as extra keys and values, moved
+    no loss on planted interactions, and no other operation was ahead of the product. Suites "tokens" and "ablation"
+    of the benchmarks ("The space") hold a row for each.
 
     Shape: tokens (B, A, D), pairs (Q, 2) → (B, L) of unit length.
     """
