@@ -65,7 +65,8 @@ class EmbeddingSpace:
         d_model: length of a row embedding. schema: the frozen `TableSchema`.
         training_info: figures of the training; extension_metadata: where an extended space comes from.
         training_notices: sentences on what the last training was resumed from, and on a limit that ended it.
-        pair_report: decision log of all column pairs with the scores' own check (JOINT-3, JOINT-4).
+        pair_report: decision log of all column pairs with the scores' own check (JOINT-3, JOINT-4); an extended
+            space has that of the original, and under `pairs_added` how many pairs with new columns it reads besides.
         movie: where a sample of the training rows stood, epoch by epoch (VIEW-2).
     """
 
@@ -339,7 +340,7 @@ class EmbeddingSpace:
         space.seed = existing_es.seed
         space.output_dir = Path(output_dir) if output_dir else None
         space.training_info, space.timeline, space.movie = {}, None, None
-        space.information_bits = None
+        space.information_bits, known = None, existing_es.pair_report
         space.engineer = engineer
         typed, known_ones = typed_columns(table, schema), existing_es.children
         train_child = partial(_train_child, on_progress)
@@ -349,6 +350,8 @@ class EmbeddingSpace:
         space._set_rows(table, validation, tokenizer)
         config = existing_es._model.config
         pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, space.seed)
+        more = 0 if known is None else len(pairs) - known["pairs_kept"]
+        space.pair_report = None if known is None else {**known, "pairs_added": more}
         with deterministic(space.seed):
             space._model = SpaceModel(tokenizer, config, pairs)
         assert space._rows is not None

@@ -174,7 +174,9 @@ def _train(
             used.deadline,
             kind,
         )
-        space.pair_report = objective.pair_report(space.tokenizer.names)
+        # An extension tries nothing: what is known of pairs comes from the space that it extends.
+        if space._fresh is None or space.pair_report is None:
+            space.pair_report = objective.pair_report(space.tokenizer.names)
         ended = _cut_short(timeline)
         space.training_notices += ended
         _tell(on_notice, ended)

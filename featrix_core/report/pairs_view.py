@@ -90,8 +90,14 @@ def pairs_content(document: Mapping[str, Any]) -> Pairs:
             rho=checked["rho"], verdict=checked["verdict"], text=checked["text"]
         ),
         note=f"{document['periods']:,} periods of {document['updates_per_period']:,} updates; "
-        f"{tried:,} of {known:,} pairs were tried, {kept:,} are kept.",
+        f"{tried:,} of {known:,} pairs were tried, {kept:,} are kept{_added(document)}.",
     )
+
+
+def _added(document: Mapping[str, Any]) -> str:
+    """Pairs of an extension, which were not tried."""
+    more = document.get("pairs_added", 0)
+    return f"; the extension added {more:,} with its new columns, untried" if more else ""
 
 
 def _entry(entry: Mapping[str, Any]) -> PairEntry:

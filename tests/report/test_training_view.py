@@ -30,6 +30,13 @@ def entries(count: int, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
+def test_pairs_of_an_extension_are_counted_apart() -> None:
+    log = decisions([pair(0.05)])
+    assert "extension" not in pairs_content(log).note
+    note = pairs_content({**log, "pairs_added": 7}).note
+    assert "the extension added 7 with its new columns" in note
+
+
 def test_a_panel_without_values_is_left_out() -> None:
     some = [{"epoch": k, "train_loss": 2.0 / k, "learning_rate": 0.1} for k in (1, 2, 3)]
     plots = timeline_plots(Timeline.from_entries(some, best_epoch=2))

@@ -252,6 +252,7 @@ def test_pairs_are_kept_and_new_columns_get_their_share(
     fresh = columns * (columns - 1) // 2 - before * (before - 1) // 2
     assert all(pair & set(NEW) for pair in pairs - kept)
     assert len(pairs - kept) == round(SHARE * fresh)
+    assert extended.pair_report == {**trip_space.pair_report, "pairs_added": len(pairs - kept)}
     again = extended_pairs(trip_space.model.pairs_Q2, old, new, extended.seed)
     assert torch.equal(again, extended.model.pairs_Q2)
 
