@@ -340,7 +340,7 @@ class EmbeddingSpace:
         space.seed = existing_es.seed
         space.output_dir = Path(output_dir) if output_dir else None
         space.training_info, space.timeline, space.movie = {}, None, None
-        space.information_bits, known = None, existing_es.pair_report
+        space.information_bits, log = None, existing_es.pair_report
         space.engineer = engineer
         typed, known_ones = typed_columns(table, schema), existing_es.children
         train_child = partial(_train_child, on_progress)
@@ -350,8 +350,8 @@ class EmbeddingSpace:
         space._set_rows(table, validation, tokenizer)
         config = existing_es._model.config
         pairs = extended_pairs(existing_es._model.pairs_Q2, old, tokenizer, space.seed)
-        more = 0 if known is None else len(pairs) - known["pairs_kept"]
-        space.pair_report = None if known is None else {**known, "pairs_added": more}
+        more = 0 if log is None else len(pairs) - log["pairs_kept"]
+        space.pair_report = None if log is None else {**log, "pairs_added": more}
         with deterministic(space.seed):
             space._model = SpaceModel(tokenizer, config, pairs)
         assert space._rows is not None
