@@ -15,20 +15,9 @@ from hypothesis import strategies as st
 from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.files import canonical_json
+from tests.features.samples import RATIO
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RATIO: dict[str, Any] = {
-    "kind": "ratio",
-    "name": "rate",
-    "numerator": "credit_amount",
-    "denominator": "duration",
-}
-
-
-@pytest.fixture(scope="module")
-def credit() -> pd.DataFrame:
-    """German credit with every cell as text, as a CSV gives it."""
-    return pd.read_csv(EXAMPLES / "data" / "german_credit.csv", dtype=str, keep_default_na=False)
 
 
 @pytest.fixture(scope="module")

@@ -15,20 +15,7 @@ from hypothesis import strategies as st
 from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.files import canonical_json
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-RATIO: dict[str, Any] = {
-    "kind": "ratio",
-    "name": "rate",
-    "numerator": "credit_amount",
-    "denominator": "duration",
-}
-
-
-@pytest.fixture(scope="module")
-def credit() -> pd.DataFrame:
-    """German credit with every cell as text, as a CSV gives it."""
-    return pd.read_csv(EXAMPLES / "data" / "german_credit.csv", dtype=str, keep_default_na=False)
+from tests.features.samples import KINDS, RATIO
 
 
 @pytest.mark.parametrize(
@@ -144,21 +131,7 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=8,
 )
-KINDS = st.sampled_from(
-    [
-        "ratio",
-        "difference",
-        "product",
-        "sum",
-        "log",
-        "bin",
-        "flag",
-        "date_part",
-        "interaction",
-        "aggregate",
-        "exec",
-    ]
-)
+ANY_KIND = st.sampled_from([*KINDS, "exec"])
 ENTRIES = st.sampled_from(
     [
         "name",
@@ -197,7 +170,7 @@ PLAUSIBLE = (
     )
 )
 HOSTILE = st.dictionaries(ENTRIES | st.text(max_size=8), PLAUSIBLE, max_size=6).flatmap(
-    lambda rest: st.fixed_dictionaries({"kind": KINDS, "name": st.just("new")}).map(
+    lambda rest: st.fixed_dictionaries({"kind": ANY_KIND, "name": st.just("new")}).map(
         lambda head: {**head, **rest}
     )
 )

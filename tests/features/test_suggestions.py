@@ -12,20 +12,9 @@ from hypothesis import strategies as st
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.features.suggestions import load_suggestions, parse_suggestions
+from tests.features.samples import KINDS
 
 RATIO: dict[str, Any] = {"kind": "ratio", "name": "rate", "numerator": "a", "denominator": "b"}
-KINDS = [
-    "ratio",
-    "difference",
-    "product",
-    "sum",
-    "log",
-    "bin",
-    "flag",
-    "date_part",
-    "interaction",
-    "aggregate",
-]
 
 
 def nested(depth: int) -> Any:
