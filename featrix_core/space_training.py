@@ -264,7 +264,13 @@ def _tell(on_notice: OnNotice | None, notices: tuple[str, ...]) -> None:
 
 def _cut_short(timeline: Timeline) -> tuple[str, ...]:
     """A sentence on a training that a time limit ended before its schedule was through."""
-    ends = [a for a in timeline.corrective_actions if a["action_type"] == "TIME_LIMIT"]
+    last = timeline.entries[-1]["epoch"] if timeline.entries else 0
+    ends = [
+        a
+        for a in timeline.corrective_actions
+        # An earlier one was gone on from.
+        if a["action_type"] == "TIME_LIMIT" and a["epoch"] == last
+    ]
     return tuple(
         f"The limit of {end['details']['max_seconds']:g} s ended the training of the space after epoch "
         f"{end['epoch']} of {end['details']['planned_epochs']}: another run may end after another epoch"

@@ -99,6 +99,8 @@ class Run:
         self.watch, self.checkpoints = watch, checkpoints
         self.on_progress, self.on_epoch = on_progress, on_epoch
         self.deadline, self.phase = deadline, phase
+        # Not a part of the state: who resumes has time again.
+        self._out_of_time = False
         self.module = objective.module
         self.state = RunState(objective, plan, len(timeline.entries))
         self.standing = self.state.standing
@@ -120,7 +122,7 @@ class Run:
             found = self.checkpoints.found if self.checkpoints is not None else None
             if found is not None and found.record["phase"] == self.phase:
                 self._resume(found.tensors, found.record)
-            while standing.epoch < self.plan.epochs and not standing.stopped:
+            while standing.epoch < self.plan.epochs and not (standing.stopped or self._out_of_time):
                 standing.epoch += 1
                 self._judge(self._epoch())
         if self.state.best_state is not None:
@@ -319,9 +321,10 @@ class Run:
         blocked = self.watch is not None and self.watch.stop_blocked
         standing.stopped = plan.patience is not None and stale >= plan.patience and not blocked
         if self.deadline is not None and standing.epoch < plan.epochs and self.deadline.passed():
-            standing.stopped = True
+            self._out_of_time = True
             timeline.corrective_actions.append(self.deadline.record(standing.number, plan.epochs))
-        self._checkpoint(last=standing.stopped or standing.epoch == plan.epochs)
+        ended = standing.stopped or self._out_of_time
+        self._checkpoint(last=ended or standing.epoch == plan.epochs)
 
     def _show(self, entry: dict[str, Any]) -> None:
         standing = self.standing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.training.checkpoint import Checkpoints
+from featrix_core.training.estimate import Deadline
 from featrix_core.training.loop import EpochDone, LoopResult, run_loop
 from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan
@@ -195,3 +197,25 @@ def test_a_space_killed_at_random_moments(tmp_path: Path, repository: Path) -> N
     (run,) = document["runs"]
     assert run["identical"] and len(run["kills"]) == 3
     assert any(kill["checkpoint"] > 0 for kill in run["kills"])
+
+
+def test_a_training_that_ran_out_of_time_goes_on(tmp_path: Path) -> None:
+    """The end of the time is not a state of the training: it ends as one that had enough."""
+    _, expected, whole, _ = _train(None, PLAN, Noisy)
+    ticks = itertools.count()
+    deadline = Deadline(2.0, clock=lambda: float(next(ticks)))
+    timeline, values = Timeline(PLAN), PLAN.model_dump(exclude={"epochs"})
+    short = run_loop(
+        Noisy(),
+        PLAN,
+        timeline,
+        watch=Watch(PLAN),
+        checkpoints=Checkpoints(tmp_path, values, resume=False, every=0.0),
+        deadline=deadline,
+    )
+    assert short.epochs < PLAN.epochs
+    assert timeline.corrective_actions[-1]["action_type"] == "TIME_LIMIT"
+    result, found, resumed, _ = _train(tmp_path, PLAN, Noisy, resume=True)
+    assert result.epochs == PLAN.epochs
+    assert _same(found, expected)
+    assert resumed.entries == whole.entries
