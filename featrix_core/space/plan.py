@@ -6,8 +6,8 @@ from featrix_core.space.model import SpaceConfig
 from featrix_core.space.relationships import MOST_PAIRS
 
 SHARE = 0.40
-"""Pairs that a finished space reads, of all pairs: the most that the source ends with (25–40 %). They cost alike, and
-the loss is lower with more of them (suite "pairs" of the benchmarks, "The space")."""
+"""Pairs that a finished space reads, of all pairs: the most that the source ends with (25–40 %). They cost alike, so
+there is no reason to read fewer (suite "pairs" of the benchmarks, "The space")."""
 LEAST = 5
 """Active pairs at least, and half as many as there are columns (D6)."""
 
