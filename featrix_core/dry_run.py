@@ -23,7 +23,7 @@ from featrix_core.space.model import SpaceModel
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.plan import pair_budget
 from featrix_core.space.relationships import PairSampler
-from featrix_core.training.device import choose_device, moved
+from featrix_core.training.device import choose_device, deterministic, moved
 from featrix_core.training.estimate import (
     Clock,
     Deadline,
@@ -33,7 +33,6 @@ from featrix_core.training.estimate import (
     fit_to_budget,
     measure_steps,
 )
-from featrix_core.training.loop import deterministic
 from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.rotation import Sides
 

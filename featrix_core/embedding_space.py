@@ -36,8 +36,9 @@ from featrix_core.tables.control import row_weights, usable_rows
 from featrix_core.tables.schema import TableSchema
 from featrix_core.tables.table import Table, in_parts
 from featrix_core.training.checkpoint import EVERY_SECONDS
+from featrix_core.training.device import deterministic
 from featrix_core.training.launch import writes
-from featrix_core.training.loop import OnEpoch, deterministic
+from featrix_core.training.loop import OnEpoch
 from featrix_core.training.loop import OnProgress as OnProgress
 from featrix_core.training.plan import plan_space
 from featrix_core.training.rotation import Sides

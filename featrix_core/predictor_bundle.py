@@ -21,8 +21,8 @@ from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.single_predictor import SinglePredictor
 from featrix_core.space.model import SpaceModel
 from featrix_core.tables.schema import Notice
+from featrix_core.training.device import deterministic
 from featrix_core.training.launch import writes
-from featrix_core.training.loop import deterministic
 from featrix_core.version import VERSION
 
 KIND = "predictor"

@@ -16,7 +16,7 @@ from featrix_core.files import read_json, write_json, write_text
 from featrix_core.space.model import SpaceConfig, SpaceModel
 from featrix_core.space_training import TIMELINE
 from featrix_core.tables.schema import TableSchema
-from featrix_core.training.loop import deterministic
+from featrix_core.training.device import deterministic
 from featrix_core.training.snapshots import Movie
 from featrix_core.version import VERSION
 

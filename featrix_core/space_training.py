@@ -32,10 +32,10 @@ from featrix_core.training.checkpoint import (
     newest_epoch,
     tensors_digest,
 )
-from featrix_core.training.device import choose_device, device_of, moved
+from featrix_core.training.device import choose_device, deterministic, device_of, moved
 from featrix_core.training.distributed import TeamRun, shared_checkpoints, start_alike
 from featrix_core.training.estimate import Deadline
-from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, Run, deterministic, run_loop
+from featrix_core.training.loop import LoopResult, OnEpoch, OnProgress, Run, run_loop
 from featrix_core.training.phases import run_phases
 from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.snapshots import Snapshots, sample_rows

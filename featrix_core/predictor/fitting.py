@@ -30,7 +30,8 @@ from featrix_core.tables.splits import (
     stratified_split,
     time_split,
 )
-from featrix_core.training.loop import Progress, deterministic, run_loop
+from featrix_core.training.device import deterministic
+from featrix_core.training.loop import Progress, run_loop
 from featrix_core.training.timeline import Timeline
 
 CHUNK = 2048

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -75,3 +76,14 @@ def restore_random(tensors: dict[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(tensors["cpu"].clone())
     if device.type == "cuda" and "cuda" in tensors:
         torch.cuda.set_rng_state(tensors["cuda"].clone(), device)
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[torch.Generator]:
+    """Seed torch for a block and give a generator of its own; the caller's random state is restored."""
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        yield torch.Generator().manual_seed(seed)
+    finally:
+        torch.set_rng_state(state)

@@ -7,8 +7,7 @@ failures, the watch's actions, onlookers, checkpoint, early stopping.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from featrix_core.errors import FeatrixUserError, TrainingError
 from featrix_core.training.checkpoint import Checkpoints
 from featrix_core.training.device import (
+    deterministic,
     is_out_of_memory,
     precision,
     random_tensors,
@@ -48,24 +48,13 @@ from featrix_core.training.recovery import NotANumber, need_less_memory, no_numb
 from featrix_core.training.state import RunState
 from featrix_core.training.timeline import Timeline
 
-__all__ = ["EpochDone", "LoopResult", "Objective", "Progress", "Run", "deterministic", "run_loop"]
+__all__ = ["EpochDone", "LoopResult", "Objective", "Progress", "Run", "run_loop"]
 
 MIN_DELTA = 1e-4
 """A validation loss has to fall by this much to count as better when early stopping is decided (D10)."""
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 OnEpoch: TypeAlias = Callable[[EpochDone], None]
-
-
-@contextmanager
-def deterministic(seed: int) -> Iterator[torch.Generator]:
-    """Seed torch for a block and give a generator of its own; the caller's random state is restored."""
-    state = torch.get_rng_state()
-    torch.manual_seed(seed)
-    try:
-        yield torch.Generator().manual_seed(seed)
-    finally:
-        torch.set_rng_state(state)
 
 
 class Run:

@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_diabetes
 from torch import Tensor, nn
 
-from featrix_core.training.loop import deterministic
+from featrix_core.training.device import deterministic
 from featrix_core.training.plan import TrainingPlan
 
 PLAN = TrainingPlan(

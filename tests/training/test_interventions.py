@@ -15,7 +15,8 @@ from featrix_core.errors import TrainingError
 from featrix_core.space.objective import SpaceObjective
 from featrix_core.space.relationships import PairSampler
 from featrix_core.space_training import RestartableObjective
-from featrix_core.training.loop import deterministic, run_loop
+from featrix_core.training.device import deterministic
+from featrix_core.training.loop import run_loop
 from featrix_core.training.optimisation import one_cycle
 from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.rotation import Sides

@@ -11,7 +11,8 @@ from sklearn.linear_model import LinearRegression
 from torch import Tensor, nn
 
 from featrix_core.errors import FeatrixUserError, TrainingError
-from featrix_core.training.loop import LoopResult, Progress, deterministic, run_loop
+from featrix_core.training.device import deterministic
+from featrix_core.training.loop import LoopResult, Progress, run_loop
 from featrix_core.training.plan import TrainingPlan
 from featrix_core.training.timeline import Timeline
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from featrix_core.dry_run import SpaceCost
 from featrix_core.embedding_space import EmbeddingSpace
 from featrix_core.space_training import PLAN
+from featrix_core.training.device import deterministic
 from featrix_core.training.estimate import Deadline, StepCost, estimate, fit_to_budget
-from featrix_core.training.loop import deterministic, run_loop
+from featrix_core.training.loop import run_loop
 from featrix_core.training.plan import TrainingPlan, plan_space
 from featrix_core.training.timeline import Timeline
 
