@@ -69,15 +69,15 @@ class Decoders(nn.Module):
         widest = int(count_C.max()) if n_set else 0
         self.scale = math.sqrt(d_model)
         # The last of a number's outputs says whether it is missing.
-        self.code_SMK = nn.Parameter(torch.randn(n_scalar, d_model, BINS + 1) * 0.02)
+        self.code_SKM = nn.Parameter(torch.randn(n_scalar, BINS + 1, d_model) * 0.02)
         self.code_bias_SK = nn.Parameter(torch.zeros(n_scalar, BINS + 1))
         self.z_SM = nn.Parameter(torch.randn(n_scalar, d_model) * 0.02)
-        self.set_CMW = nn.Parameter(torch.randn(n_set, d_model, widest) * 0.02)
+        self.set_CWM = nn.Parameter(torch.randn(n_set, widest, d_model) * 0.02)
         self.set_bias_CW = nn.Parameter(torch.zeros(n_set, widest))
-        self.time_TMF = nn.Parameter(torch.randn(n_time, d_model, TIME_FEATURES) * 0.02)
-        self.text_XMP = nn.Parameter(torch.randn(n_text, d_model, SKETCH) * 0.02)
-        self.composite_YMZ = nn.Parameter(torch.randn(n_composite, d_model, SUMMARY) * 0.02)
-        self.vector_RMH = nn.Parameter(torch.randn(n_vector, d_model, VECTOR_WIDTH) * 0.02)
+        self.time_TFM = nn.Parameter(torch.randn(n_time, TIME_FEATURES, d_model) * 0.02)
+        self.text_XPM = nn.Parameter(torch.randn(n_text, SKETCH, d_model) * 0.02)
+        self.composite_YZM = nn.Parameter(torch.randn(n_composite, SUMMARY, d_model) * 0.02)
+        self.vector_RHM = nn.Parameter(torch.randn(n_vector, VECTOR_WIDTH, d_model) * 0.02)
         self.register_buffer("class_V", class_V, persistent=False)
         beyond_CW = torch.arange(widest) >= count_C.unsqueeze(-1)
         self.register_buffer("beyond_CW", beyond_CW, persistent=False)
@@ -107,8 +107,8 @@ class Decoders(nn.Module):
         have passed its lower edge less the chance to have passed it.
         """
         row = row_BM * self.scale
-        sets = _decoded(row, self.set_CMW) + self.set_bias_CW
-        passed_BSK = torch.sigmoid(_decoded(row, self.code_SMK) + self.code_bias_SK)
+        sets = decoded(row, self.set_CWM) + self.set_bias_CW
+        passed_BSK = torch.sigmoid(decoded(row, self.code_SKM) + self.code_bias_SK)
         missing_BS1, passed_BSK = passed_BSK[..., -1:], passed_BSK[..., :-1]
         passed_BSK = passed_BSK * (self.code_weight_SK > 0.0)
         within_BSK = 1.0 - passed_BSK
@@ -124,19 +124,19 @@ class Decoders(nn.Module):
         flat_BM = row_VBM.reshape(views * rows, width)
         row = flat_BM * self.scale
         parts = [self._scalar_loss(row, batch)]
-        if len(self.set_CMW):
+        if len(self.set_CWM):
             parts.append(self._set_loss(row, batch))
-        if self.time_TMF.shape[0]:
+        if self.time_TFM.shape[0]:
             missing = batch.time_missing_NT
-            parts.append(_numbers_loss(row, self.time_TMF, batch.time_NTF, missing))
-        if self.text_XMP.shape[0]:
+            parts.append(_numbers_loss(row, self.time_TFM, batch.time_NTF, missing))
+        if self.text_XPM.shape[0]:
             parts.append(self._text_loss(row, batch))
-        if self.composite_YMZ.shape[0]:
+        if self.composite_YZM.shape[0]:
             missing = batch.composite_missing_NY
-            parts.append(_numbers_loss(row, self.composite_YMZ, batch.summary_NYZ, missing))
-        if self.vector_RMH.shape[0]:
+            parts.append(_numbers_loss(row, self.composite_YZM, batch.summary_NYZ, missing))
+        if self.vector_RHM.shape[0]:
             missing = batch.vector_missing_NR
-            parts.append(_numbers_loss(row, self.vector_RMH, batch.vector_NRH, missing))
+            parts.append(_numbers_loss(row, self.vector_RHM, batch.vector_NRH, missing))
         cells_BA = torch.cat(parts, dim=1)
         return cells_BA.view(views, rows, cells_BA.shape[1])
 
@@ -144,7 +144,7 @@ class Decoders(nn.Module):
         """Code, missing flag and z; a missing number has no code and no z."""
         views = len(row_BM) // max(batch.n_rows, 1)
         cross = nn.functional.binary_cross_entropy_with_logits
-        said_BSK = _decoded(row_BM, self.code_SMK) + self.code_bias_SK
+        said_BSK = decoded(row_BM, self.code_SKM) + self.code_bias_SK
         missing_BS = batch.scalar_missing_NS.repeat(views, 1)
         code_BSK = piecewise_linear(batch.position_NS).repeat(views, 1, 1)
         code = cross(said_BSK[..., :-1], code_BSK, reduction="none") * self.code_weight_SK
@@ -155,7 +155,7 @@ class Decoders(nn.Module):
 
     def _set_loss(self, row_BM: Tensor, batch: TokenBatch) -> Tensor:
         views = len(row_BM) // max(batch.n_rows, 1)
-        logits_BCW = _decoded(row_BM, self.set_CMW) + self.set_bias_CW
+        logits_BCW = decoded(row_BM, self.set_CWM) + self.set_bias_CW
         logits_BCW = logits_BCW.masked_fill(self.beyond_CW, float("-inf"))
         class_BC = self.targets(batch)[1].repeat(views, 1)
         return nn.functional.cross_entropy(logits_BCW.transpose(1, 2), class_BC, reduction="none")
@@ -167,7 +167,7 @@ class Decoders(nn.Module):
         used_U, place_N = torch.unique(batch.text_NX, return_inverse=True)
         sketch_UP = nn.functional.normalize(batch.text_UE[used_U] @ self.sketch_EP, dim=-1)
         true_BXP = nn.functional.embedding(place_N, sketch_UP)
-        said_VBXP = _decoded(row_BM, self.text_XMP).view(views, rows, columns, SKETCH)
+        said_VBXP = decoded(row_BM, self.text_XPM).view(views, rows, columns, SKETCH)
         length_VBX = torch.linalg.vector_norm(said_VBXP, dim=-1).clamp(min=1e-6)
         near_VBX = (said_VBXP * true_BXP).sum(-1) / length_VBX
         lost = (2.0 * (1.0 - near_VBX)).masked_fill(batch.text_missing_NX, 0.0)
@@ -193,18 +193,20 @@ def _bins(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
     return weight_SK, bucket_SKU
 
 
-def _decoded(row_BM: Tensor, weight_AMF: Tensor) -> Tensor:
-    """What every column's own linear map makes of the rows: (B, A, F), as one product."""
-    columns, width, features = weight_AMF.shape
-    flat_MF = weight_AMF.transpose(0, 1).reshape(width, columns * features)
-    return (row_BM @ flat_MF).view(len(row_BM), columns, features)
+def decoded(row_BM: Tensor, weight_AFM: Tensor) -> Tensor:
+    """What every column's own linear map makes of the rows: (B, A, F), as one product.
+
+    The row's axis comes last in the weights, so that all maps together are one matrix as they lie in memory.
+    """
+    columns, features, _ = weight_AFM.shape
+    return (row_BM @ weight_AFM.flatten(0, 1).T).view(len(row_BM), columns, features)
 
 
 def _numbers_loss(
-    row_BM: Tensor, weight_AMF: Tensor, true_NAF: Tensor, missing_NA: Tensor
+    row_BM: Tensor, weight_AFM: Tensor, true_NAF: Tensor, missing_NA: Tensor
 ) -> Tensor:
     """Loss (B, A) of predicting several numbers per cell; nothing is asked of missing cells."""
-    said_BAF = _decoded(row_BM, weight_AMF)
+    said_BAF = decoded(row_BM, weight_AFM)
     views = len(row_BM) // max(len(true_NAF), 1)
     gap = nn.functional.smooth_l1_loss(said_BAF, true_NAF.repeat(views, 1, 1), reduction="none")
     return (4.0 * gap.mean(-1)).masked_fill(missing_NA.repeat(views, 1), 0.0)

@@ -43,7 +43,7 @@ _ALL_COLUMNS = (
     "joint.skip.",
     "joint.products.project.",
     "joint.random.weight",
-    "marginal.",
+    "marginal_",
 )
 _VOCABULARY = (
     "encoders.set.learned_VD",

@@ -5,6 +5,7 @@ Legend: B rows · A columns · D token width · M row width (`d_model`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -13,11 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from featrix_core.encoders.column_encoders import ColumnEncoders
-from featrix_core.encoders.stacked import StackedLinear
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.space.axes import SHOWN
-from featrix_core.space.decoders import Decoders
+from featrix_core.space.decoders import Decoders, decoded
 from featrix_core.space.joint_encoder import Encoded, Group, JointEncoder
 
 _T = TypeVar("_T")
@@ -53,7 +53,10 @@ class SpaceModel(nn.Module):
             _groups(tokenizer),
         )
         self.decoders = Decoders(tokenizer, config.d_model)
-        self.marginal = StackedLinear(columns, config.d_model, config.width)
+        bound = 1.0 / math.sqrt(config.d_model)
+        marginal_ADM = torch.empty(columns, config.width, config.d_model).uniform_(-bound, bound)
+        self.marginal_ADM = nn.Parameter(marginal_ADM)
+        self.marginal_bias_AD = nn.Parameter(torch.zeros(columns, config.width))
         self.register_buffer("pairs_Q2", pairs_Q2)
         # Axes of the short vector; the main axes of the training rows once there are any (`space/axes.py`).
         self.register_buffer("axes_M3", torch.eye(config.d_model, SHOWN))
@@ -90,10 +93,7 @@ class SpaceModel(nn.Module):
 
     def predict_tokens(self, row_BM: Tensor) -> Tensor:
         """Predicted column encodings (B, A, D) from the row embedding, for the marginal loss."""
-        columns = self.marginal.weight_AIO.shape[0]
-        scaled = (row_BM * self.decoders.scale).unsqueeze(1).expand(-1, columns, -1)
-        predicted: Tensor = self.marginal(scaled)
-        return predicted
+        return decoded(row_BM * self.decoders.scale, self.marginal_ADM) + self.marginal_bias_AD
 
     def encode_rows(self, batch: TokenBatch, chunk: int = 2048) -> tuple[Tensor, Tensor]:
         """Row embeddings (N, M) and contextual tokens (N, A, D) in evaluation mode, in chunks of rows."""

@@ -67,7 +67,7 @@ def make_optimizer(objective: Objective, plan: TrainingPlan) -> torch.optim.Adam
         [{"params": p, "lr": plan.learning_rate * f, "factor": f} for p, f in groups if p],
         lr=plan.learning_rate,
         weight_decay=plan.weight_decay,
-        foreach=True,
+        fused=True,
     )
 
 

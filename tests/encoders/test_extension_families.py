@@ -52,7 +52,7 @@ class Grown:
 
 
 def _train(model: SpaceModel, rows: TokenBatch, epochs: int) -> LoopResult:
-    sampler = PairSampler(model.marginal.weight_AIO.shape[0], 3, 1)
+    sampler = PairSampler(len(model.joint.column_AD), 3, 1)
     objective = SpaceObjective(model, rows, Sides.split(rows.n_rows, 1), sampler)
     plan = plan_space(rows.n_rows, epochs=epochs).model_copy(update={"weight_decay": 0.0})
     return run_loop(objective, plan, Timeline(plan))

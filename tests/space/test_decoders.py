@@ -100,7 +100,7 @@ def test_scalar_loss_is_that_of_code_missing_flag_and_z(
     rows = torch.nn.functional.normalize(torch.randn(6, MODEL), dim=-1)
     losses = decoders(rows[None], batch)[0][:, 0].detach().numpy()
     scaled = rows.numpy() * np.sqrt(MODEL)
-    said = scaled @ decoders.code_SMK[0].detach().numpy()
+    said = scaled @ decoders.code_SKM[0].detach().numpy().T
     said += decoders.code_bias_SK[0].detach().numpy()
     state = trip_space.tokenizer.states[trip_space.tokenizer.groups[0][0]]
     assert isinstance(state, ScalarState)
@@ -119,7 +119,7 @@ def test_buckets_are_read_off_the_code(trip_space: EmbeddingSpace, trips: pd.Dat
     batch = _tokens(trip_space.tokenizer, trips.iloc[:1])
     code = piecewise_linear(batch.position_NS)[0]
     with torch.no_grad():
-        decoders.code_SMK.zero_()
+        decoders.code_SKM.zero_()
         decoders.code_bias_SK[:, :-1] = (code.round() - 0.5) * 40.0
         decoders.code_bias_SK[:, -1] = -20.0
     bucket, _ = decoders.targets(batch)

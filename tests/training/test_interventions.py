@@ -108,13 +108,13 @@ def test_a_terminal_failure_says_what_to_change() -> None:
 
 
 def test_an_unstable_run_is_slowed_down() -> None:
-    """A rate two hundred times too high: it is halved again and again, and the timeline's rate follows."""
+    """A rate five hundred times too high: it is halved again and again, and the timeline's rate follows."""
     found = objective(table(30))
-    plan = plan_of(found, 0.5, 40)
+    plan = plan_of(found, 1.0, 40)
     timeline = Timeline(plan)
     with pytest.raises(TrainingError, match="UNSTABLE_TRAINING") as raised:
         run_loop(found, plan, timeline, watch=Watch(plan))
-    assert raised.value.suggestions["learning_rate"] == pytest.approx(0.5 / 320)
+    assert raised.value.suggestions["learning_rate"] == pytest.approx(1.0 / 320)
     cuts = [a for a in timeline.corrective_actions if a["action_type"] == "LR_CUT"]
     assert len(cuts) == 5
     assert {a["trigger"] for a in cuts} == {"UNSTABLE_TRAINING"}
