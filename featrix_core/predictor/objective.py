@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.predictor.network import Head
+from featrix_core.predictor.network import Head, HeadInputs
 from featrix_core.space.model import SpaceModel
 
 ENCODER_RATE = 0.3
 """Learning rate of the encoder as a share of the head's (DESIGN, "Predictor")."""
-LARGEST_FIXED = 300_000_000
-"""Most floats that a frozen encoder's answers may take."""
+LARGEST_FIXED = 500_000_000
+"""Most floats that the inputs of a head may take while its encoder is frozen (2 GB)."""
 HEAD_FIRST = 0.2
 """Share of the training in which the head alone is trained."""
 
@@ -31,7 +31,8 @@ class PredictorNet(nn.Module):
     def forward(self, batch: TokenBatch) -> Tensor:
         """Logits of every member of the head."""
         encoded = self.space.encode(batch)
-        logits: Tensor = self.head(encoded.row_BM, encoded.context_BAD, batch)
+        read = self.head.inputs(encoded.row_BM, encoded.context_BAD, batch)
+        logits: Tensor = self.head(read)
         return logits
 
 
@@ -84,9 +85,18 @@ class PredictorObjective:
         self.validation_target = target_N[validation_rows]
         self.encoding = False
         self._freeze(True)
-        cells = self.train.n_rows * self.train.missing_NA.shape[1] * net.space.config.width
         # What a frozen encoder says is computed once, as long as it fits into memory.
-        self.fixed = net.space.encode_rows(self.train) if cells < LARGEST_FIXED else None
+        self.fixed = self._read(self.train) if self._fits() else None
+        self.fixed_validation = None if self.fixed is None else self._read(self.validation)
+
+    def _fits(self) -> bool:
+        rows = self.train.n_rows + self.validation.n_rows
+        return rows * self.net.head.first.in_features < LARGEST_FIXED
+
+    @torch.no_grad()
+    def _read(self, batch: TokenBatch) -> HeadInputs:
+        """What the head reads of rows, from the encoder as it is."""
+        return self.net.head.inputs(*self.net.space.encode_rows(batch), batch)
 
     def _freeze(self, frozen: bool) -> None:
         self.encoding = not frozen
@@ -118,20 +128,18 @@ class PredictorObjective:
 
     def loss(self, rows: Tensor) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Loss of a batch."""
-        batch = self.train.rows(rows)
         if self.encoding or self.fixed is None:
-            logits = self.net(batch)
+            logits = self.net(self.train.rows(rows))
         else:
-            row, context = self.fixed
-            logits = self.net.head(row[rows], context[rows], batch)
+            logits = self.net.head(self.fixed.rows(rows))
         weight = None if self.train_weight is None else self.train_weight[rows]
         return loss_of(logits, self.train_target[rows], weight), {}
 
     @torch.no_grad()
     def predict_validation(self) -> Tensor:
         """The ensemble's answer on the validation rows."""
-        row, context = self.net.space.encode_rows(self.validation)
-        logits = self.net.head(row, context, self.validation)
+        fixed = None if self.encoding else self.fixed_validation
+        logits = self.net.head(self._read(self.validation) if fixed is None else fixed)
         return combine(logits, not self.validation_target.is_floating_point())
 
     def validate(self) -> tuple[float, dict[str, float]]:

@@ -94,11 +94,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
 
 
 class Average:
-    """Exponential moving average of parameters; zero decay keeps the parameters themselves."""
+    """Exponential moving average of the trained parameters; zero decay keeps the parameters themselves."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module, self.decay, self.count = module, decay, 0
-        self.shadow = [p.detach().clone() for p in module.parameters()] if decay else []
+    def __init__(self, parameters: list[Tensor], decay: float) -> None:
+        self.parameters, self.decay, self.count = parameters, decay, 0
+        self.shadow = [p.detach().clone() for p in parameters] if decay else []
 
     @torch.no_grad()
     def update(self) -> None:
@@ -108,7 +108,7 @@ class Average:
         self.count += 1
         # Young averages forget faster, so that the initial weights do not linger.
         decay = min(self.decay, self.count / (self.count + 9.0))
-        torch._foreach_lerp_(self.shadow, list(self.module.parameters()), 1.0 - decay)
+        torch._foreach_lerp_(self.shadow, self.parameters, 1.0 - decay)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
@@ -117,13 +117,13 @@ class Average:
             yield
             return
         with torch.no_grad():
-            kept = [p.detach().clone() for p in self.module.parameters()]
-            for p, average in zip(self.module.parameters(), self.shadow, strict=True):
+            kept = [p.detach().clone() for p in self.parameters]
+            for p, average in zip(self.parameters, self.shadow, strict=True):
                 p.copy_(average)
             try:
                 yield
             finally:
-                for p, value in zip(self.module.parameters(), kept, strict=True):
+                for p, value in zip(self.parameters, kept, strict=True):
                     p.copy_(value)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -141,5 +141,5 @@ class Average:
     def restart(self) -> None:
         """Forget the past: the average is the present parameters."""
         self.count = 0
-        for value, p in zip(self.shadow, self.module.parameters(), strict=False):
+        for value, p in zip(self.shadow, self.parameters, strict=False):
             value.copy_(p)

@@ -71,7 +71,7 @@ class RunState:
         """Forget all moments and averages."""
         self.optimizer = make_optimizer(self.objective, self.plan)
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.average = Average(self.module, self.plan.ema_decay)
+        self.average = Average(self.trained, self.plan.ema_decay)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the module's present state."""

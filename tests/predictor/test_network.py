@@ -12,7 +12,7 @@ import torch
 from featrix_core import EmbeddingSpace
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
-from featrix_core.predictor.network import Head, HeadConfig, NumberEmbedding
+from featrix_core.predictor.network import Dropout, Head, HeadConfig, NumberEmbedding
 from featrix_core.predictor.objective import PredictorNet, combine, loss_of
 from featrix_core.tables.build import typed_columns
 
@@ -63,7 +63,7 @@ def test_every_column_reaches_the_head(
     batch, changed = _tokens(trip_space, rows), _tokens(trip_space, other)
     row, context = trip_space.model.encode_rows(batch)
     with torch.no_grad():
-        before, after = net.head(row, context, batch), net.head(row, context, changed)
+        before, after = (net.head(net.head.inputs(row, context, b)) for b in (batch, changed))
     assert not torch.allclose(before[:, 0], after[:, 0])
     torch.testing.assert_close(before[:, 1], after[:, 1])
 
@@ -77,7 +77,9 @@ def test_a_missing_number_is_no_number(
     batch = _tokens(trip_space, rows)
     row, context = trip_space.model.encode_rows(batch)
     with torch.no_grad():
-        logits = net.head(row[:1].expand(2, -1), context[:1].expand(2, -1, -1), batch)
+        logits = net.head(
+            net.head.inputs(row[:1].expand(2, -1), context[:1].expand(2, -1, -1), batch)
+        )
     assert not torch.allclose(logits[:, 0], logits[:, 1])
 
 
@@ -89,7 +91,9 @@ def test_unseen_categories_share_one_vector(
     batch = _tokens(trip_space, rows)
     row, context = trip_space.model.encode_rows(batch)
     with torch.no_grad():
-        logits = net.head(row[:1].expand(2, -1), context[:1].expand(2, -1, -1), batch)
+        logits = net.head(
+            net.head.inputs(row[:1].expand(2, -1), context[:1].expand(2, -1, -1), batch)
+        )
         own = net(batch)
     torch.testing.assert_close(logits[:, 0], logits[:, 1])
     # Their words differ, so the space tells them apart.
@@ -129,3 +133,20 @@ def test_loss_is_the_mean_of_the_members_losses() -> None:
     squares = [float(((member[:, 0] - numbers) ** 2).mean()) for member in logits]
     assert float(loss_of(logits, numbers)) == pytest.approx(np.mean(squares), rel=1e-5)
     assert float(loss_of(torch.zeros(4, 6, 3), classes)) == pytest.approx(math.log(3))
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    dropout, ones = Dropout(0.25), torch.ones(3, 999, 100, requires_grad=True)
+    said = dropout(ones)
+    assert said.shape == ones.shape
+    assert said.unique().tolist() == pytest.approx([0.0, 4 / 3])
+    dropped = (said == 0).float()
+    assert float(dropped.mean()) == pytest.approx(0.25, abs=0.005)
+    # Neither a row's places nor a place's rows fall together.
+    assert float((dropped.mean(dim=(0, 1)) - 0.25).abs().max()) < 0.04
+    assert float((dropped.mean(dim=2) - 0.25).abs().max()) < 0.2
+    said.sum().backward()
+    assert ones.grad is not None and torch.equal(ones.grad, said.detach())
+    assert torch.equal(dropout.eval()(ones), ones)
+    assert torch.equal(Dropout(0.0)(ones), ones)
