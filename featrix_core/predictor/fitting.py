@@ -6,6 +6,7 @@ Legend: N rows · O outputs · E heads of a member.
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -118,19 +119,9 @@ def _time_folds(
     return [(split.train_rows, split.validation_rows)]
 
 
-@torch.no_grad()
 def answer(net: PredictorNet, batch: TokenBatch, classification: bool) -> tuple[Tensor, Tensor]:
     """One member's answer (N, O) and, for numbers, the spread of its heads (N,); in chunks of rows."""
-    net.eval()
-    answers, spreads = [], []
-    for start in range(0, max(batch.n_rows, 1), CHUNK):
-        logits = net(batch.rows(slice(start, start + CHUNK)))
-        answers.append(combine(logits, classification))
-        numbers = logits[..., 0]
-        # torch warns of the deviation of nothing.
-        empty = numbers.numel() == 0
-        spreads.append(numbers[0] if empty else numbers.std(dim=0, unbiased=False))
-    return torch.cat(answers), torch.cat(spreads)
+    return bag_answer([net], batch, classification)
 
 
 def fit_members(
@@ -205,13 +196,32 @@ def fit_members(
     )
 
 
+@torch.no_grad()
 def bag_answer(
     members: list[PredictorNet], batch: TokenBatch, classification: bool
 ) -> tuple[Tensor, Tensor]:
-    """The bag's answer: log of mean probability, or mean number; and its spread."""
-    parts = [answer(net, batch, classification) for net in members]
-    answers = torch.stack([a for a, _ in parts])
-    spread = torch.stack([s for _, s in parts]).mean(dim=0)
-    if not classification:
-        return answers.mean(dim=0), spread
-    return torch.logsumexp(answers, dim=0) - float(np.log(len(parts))), spread
+    """The bag's answer (N, O): log of mean probability, or mean number; and the spread of heads (N,), the mean of
+    the members'. In chunks of rows; members on one frozen space share its encoding."""
+    for net in members:
+        net.eval()
+    answers, spreads = [], []
+    for start in range(0, max(batch.n_rows, 1), CHUNK):
+        logits = _logits(members, batch.rows(slice(start, start + CHUNK)))
+        said = torch.stack([combine(logits_EBO, classification) for logits_EBO in logits])
+        joined = torch.logsumexp(said, dim=0) - math.log(len(said))
+        answers.append(joined if classification else said.mean(dim=0))
+        numbers = [logits_EBO[..., 0] for logits_EBO in logits]
+        # torch warns of the deviation of nothing.
+        each = [n.std(dim=0, unbiased=False) if n.numel() else n[0] for n in numbers]
+        spreads.append(torch.stack(each).mean(dim=0))
+    return torch.cat(answers), torch.cat(spreads)
+
+
+def _logits(members: list[PredictorNet], batch: TokenBatch) -> list[Tensor]:
+    """Logits (E, B, O) of every member."""
+    first = members[0]
+    if any(net.space is not first.space for net in members):
+        return [net(batch) for net in members]
+    encoded = first.space.encode(batch)
+    read = first.head.inputs(encoded.row_BM, encoded.context_BAD, batch)
+    return [net.head(read) for net in members]
