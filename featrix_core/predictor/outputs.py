@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from featrix_core.predictor.calibration import Calibration, fit_calibration
 from featrix_core.predictor.guardrails import imbalance_note
 from featrix_core.predictor.intervals import ConformalInterval, fit_intervals
+from featrix_core.predictor.prediction_sets import (
+    PredictionSets,
+    cross_fitted,
+    fit_prediction_sets,
+)
 from featrix_core.predictor.response import ClassScores, NumberScores, ResponseMetadata, Scores
 from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.predictor.thresholds import Threshold, choose_threshold
@@ -27,10 +32,11 @@ _SPREAD_PART = 0.5
 
 @dataclass(frozen=True)
 class Outputs:
-    """Calibration and threshold of classes, or intervals of numbers."""
+    """Calibration, threshold and prediction sets of classes, or intervals of numbers."""
 
     calibration: Calibration | None = None
     threshold: Threshold | None = None
+    sets: PredictionSets | None = None
     interval: ConformalInterval | None = None
     ratio: float = 1.0
     usual_spread: float = 1.0
@@ -56,7 +62,7 @@ class Outputs:
         """What the response is built from."""
         if coding.classification:
             threshold = 0.5 if self.threshold is None else self.threshold.threshold
-            return ClassScores(coding.classes, self.probabilities(answer_NO), threshold)
+            return ClassScores(coding.classes, self.probabilities(answer_NO), threshold, self.sets)
         assert self.interval is not None
         values = self.values(answer_NO, coding)
         values = np.clip(values, self.interval.minimum, self.interval.maximum)
@@ -89,6 +95,7 @@ class Outputs:
             positive_class=coding.classes[-1] if coding.outputs == 2 else None,
             threshold=None if self.threshold is None else self.threshold.threshold,
             class_distribution_train=distribution,
+            prediction_set_level=None if self.sets is None else self.sets.level,
             interval_level=None if self.interval is None else self.interval.level,
             note=None if distribution is None else imbalance_note(distribution),
         )
@@ -98,6 +105,7 @@ class Outputs:
         return {
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "threshold": None if self.threshold is None else self.threshold.model_dump(mode="json"),
+            "sets": None if self.sets is None else self.sets.to_dict(),
             "interval": None if self.interval is None else self.interval.to_dict(),
             "ratio": self.ratio,
             "usual_spread": self.usual_spread,
@@ -106,10 +114,15 @@ class Outputs:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Outputs:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`.
+
+        What was written before there were prediction sets is read without any; fitting again adds them.
+        """
+        sets = value.get("sets")
         return cls(
             calibration=value["calibration"] and Calibration.from_dict(value["calibration"]),
             threshold=value["threshold"] and Threshold.model_validate(value["threshold"]),
+            sets=None if sets is None else PredictionSets.from_dict(sets),
             interval=value["interval"] and ConformalInterval.from_dict(value["interval"]),
             ratio=value["ratio"],
             usual_spread=value["usual_spread"],
@@ -128,8 +141,8 @@ def fit_outputs(
 ) -> Outputs:
     """Fit everything that needs held-out rows.
 
-    The calibration and the level of numbers follow the rows' weights (DATA-5); the threshold and the width
-    of intervals are chosen on the rows as they are.
+    The calibration and the level of numbers follow the rows' weights (DATA-5); the threshold, prediction sets
+    and the width of intervals are chosen on the rows as they are.
     """
     if weights_N is not None and not weights_N.any():
         weights_N = None  # held-out rows that all weigh nothing are still the only ones there are
@@ -140,7 +153,20 @@ def fit_outputs(
         if coding.outputs == 2:
             positive = calibration.apply(answer_NO)[:, 1]
             threshold = choose_threshold(labels, positive, *costs)
-        return Outputs(calibration=calibration, threshold=threshold)
+        fitted_N = slice(None) if weights_N is None else weights_N > 0
+        labels = labels[fitted_N]
+        sets = fit_prediction_sets(
+            labels,
+            cross_fitted(
+                calibration,
+                labels,
+                answer_NO[fitted_N],
+                seed,
+                None if weights_N is None else weights_N[fitted_N],
+            ),
+            LEVEL,
+        )
+        return Outputs(calibration=calibration, threshold=threshold, sets=sets)
     values = coding.numbers(answer_NO[:, 0])
     ratio = 1.0
     total = float(np.average(values, weights=weights_N))

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from featrix_core.files import write_json
 from featrix_core.predictor.guardrails import UNLIKE_SIGMA, UNUSUAL_SIGMA
+from featrix_core.predictor.prediction_sets import PredictionSets
 from featrix_core.tables.bad_rows import BadRows
 from featrix_core.tables.schema import Notice
 
@@ -62,6 +63,9 @@ class ResponseMetadata(_Model):
     class_distribution_train: dict[str, float] | None = Field(
         default=None, description="Share of every class among the training rows"
     )
+    prediction_set_level: float | None = Field(
+        default=None, gt=0.0, lt=1.0, description="Classes: the prediction sets' nominal coverage"
+    )
     interval_level: float | None = Field(
         default=None, gt=0.0, lt=1.0, description="Numbers: the intervals' nominal coverage"
     )
@@ -80,6 +84,11 @@ class PredictionRow(_Model):
     )
     probabilities: dict[str, float] | None = Field(
         default=None, description="More than two classes: of every class, calibrated, sum 1"
+    )
+    prediction_set: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Classes: those that may well be the true one, most probable first",
     )
     interval_low: float | None = Field(default=None, description="Numbers: lower end")
     interval_high: float | None = Field(default=None, description="Numbers: upper end")
@@ -108,12 +117,13 @@ class ClassScores:
     """Calibrated probabilities `(N, K)` of `classes`.
 
     With two classes number 1 is the positive one and `threshold` decides; with more the most
-    probable class is predicted.
+    probable class is predicted. `sets` says which classes may well be the true one.
     """
 
     classes: tuple[str, ...]
     probabilities_NK: Floats
     threshold: float = 0.5
+    sets: PredictionSets | None = None
 
     @property
     def predicted_N(self) -> NDArray[np.int64]:
@@ -122,6 +132,13 @@ class ClassScores:
             return (self.probabilities_NK[:, 1] >= self.threshold).astype(np.int64)
         most_probable: NDArray[np.int64] = self.probabilities_NK.argmax(axis=1)
         return most_probable
+
+    @property
+    def set_names(self) -> dict[str, list[list[str]]]:
+        """The column `prediction_set`; nothing where there are no sets."""
+        if self.sets is None:
+            return {}
+        return {"prediction_set": self.sets.names(self.probabilities_NK, self.classes)}
 
 
 @dataclass(frozen=True)
@@ -212,6 +229,7 @@ def build_responses(
                 dict(zip(scores.classes, row, strict=True))
                 for row in scores.probabilities_NK.tolist()
             ]
+        columns |= scores.set_names
     else:
         columns["prediction"] = scores.prediction_N.tolist()
         columns["interval_low"] = scores.low_N.tolist()
@@ -264,8 +282,8 @@ def build_frame(
 ) -> pd.DataFrame:
     """One row per input row: the table that batch scoring writes (PRED-5).
 
-    Classes: `prediction`, `probability_<class>` in the order of `classes`, `confidence`,
-    `warnings`. Numbers: `prediction`, `interval_low`, `interval_high`, `confidence`, `warnings`.
+    Classes: `prediction`, `probability_<class>` in the order of `classes`, `prediction_set`,
+    `confidence`, `warnings`. Numbers: `prediction`, `interval_low`, `interval_high`, `confidence`, `warnings`.
     With `importance` a last column of that name with `(column, contribution)` pairs. `to_arrow`
     gives it exact types. Records in `bad` stand in their places with nothing but a warning and
     confidence `low`.
@@ -276,6 +294,7 @@ def build_frame(
         columns["prediction"] = np.array(scores.classes, dtype=object)[scores.predicted_N]
         for k, name in enumerate(scores.classes):
             columns[f"probability_{name}"] = scores.probabilities_NK[:, k]
+        columns |= scores.set_names
     else:
         columns["prediction"] = scores.prediction_N
         columns["interval_low"] = scores.low_N
@@ -301,6 +320,7 @@ def build_frame(
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
     """`build_frame`'s result with fixed Arrow types: the same ones with no rows or no warnings."""
     fixed = {
+        "prediction_set": pa.list_(pa.string()),
         "confidence": pa.string(),
         "warnings": pa.list_(pa.string()),
         "importance": pa.map_(pa.string(), pa.float64()),

@@ -84,6 +84,7 @@ def test_predictions_have_a_row_per_row_and_fixed_columns(scores: pa.Table) -> N
     assert set(scores.column_names[1:3]) == set(PROBABILITIES)
     assert [scores.column_names[0], *scores.column_names[3:]] == [
         "prediction",
+        "prediction_set",
         "confidence",
         "warnings",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featrix_core.predictor.guardrails import merge_flags, sigma_flags
+from featrix_core.predictor.prediction_sets import PredictionSets
 from featrix_core.predictor.response import (
     SCHEMA_PATH,
     ClassScores,
@@ -100,6 +102,29 @@ def test_more_classes_and_numbers() -> None:
     check(numbers)
     assert numbers[0]["interval_low"] == 1204.2 and numbers[0]["std"] == 318.1
     assert [row["confidence"] for row in numbers] == ["medium", "high", "high"]
+
+
+def test_sets_of_classes(tmp_path: Path) -> None:
+    sets = PredictionSets(level=0.9, cut=0.3, n_rows=100, coverage=0.9, size=1.5)
+    meta = META.model_copy(update={"prediction_set_level": 0.9})
+    bad = BadRows()
+    bad.add(1, 2, "3 fields, 2 are expected", b"1,2,3")
+    two, three = replace(TWO, sets=sets), replace(THREE, sets=sets)
+    rows = build_responses(two, meta, bad=bad)
+    check(rows)
+    wanted = [["bad"], ["good", "bad"], ["good"]]
+    assert [row["prediction_set"] for row in rows[1:]] == wanted
+    assert "prediction_set" not in rows[0] and rows[1]["metadata"]["prediction_set_level"] == 0.9
+    check(build_responses(three, meta))
+    frame = build_frame(three)
+    assert list(frame.columns)[-3:] == ["prediction_set", "confidence", "warnings"]
+    assert frame["prediction_set"].tolist() == [["gold"], ["gold", "silver", "bronze"]]
+    for n in (0, 4):
+        table = to_arrow(build_frame(two, bad=bad).iloc[:n])
+        pq.write_table(table, tmp_path / "scored.parquet")
+        back = pq.read_table(tmp_path / "scored.parquet")
+        assert back.schema.field("prediction_set").type == pa.list_(pa.string())
+        assert back["prediction_set"].to_pylist() == [None, *wanted][:n]
 
 
 def test_distance_caps_the_confidence() -> None:
