@@ -39,6 +39,7 @@ HOLDOUT_TAG = "featrix.holdout_sha256"
 INPUT_TAG = "featrix.input."
 DATASET_TAG = "featrix.dataset."
 FLAVOUR = "featrix"
+INPUT_TYPES = "featrix.input_types"
 LOADER = "featrix_core.registry.pyfunc"
 
 
@@ -93,14 +94,23 @@ def write_model(home: Path, meta: Model, bundle: Path, kind: Kind) -> None:
     """Lay out `bundle` in `home` as an MLflow model.
 
     A predictor gets the python function flavour through our loader module, which involves no
-    pickle; a space has no `predict`, so it gets our own flavour only.
+    pickle, with its signature and an input example; a space has no `predict`, so it gets our own
+    flavour only.
+
+    Raises:
+        BundleError: a predictor's files do not say what it reads.
     """
     import mlflow.pyfunc
     from mlflow.models.model import MLMODEL_FILE_NAME
 
+    from featrix_core.registry.signature import serving_contract
+
     data = f"data/{bundle.name}"
     meta.add_flavor(FLAVOUR, kind=kind, data=data)
     if kind == "predictor":
+        contract = serving_contract(bundle)
+        if contract is not None:
+            meta.signature = contract.signature
         # Without requirements mlflow would load the model in a process of its own to find them.
         mlflow.pyfunc.save_model(
             path=str(home),
@@ -108,6 +118,8 @@ def write_model(home: Path, meta: Model, bundle: Path, kind: Kind) -> None:
             data_path=str(bundle),
             mlflow_model=meta,
             pip_requirements=["featrix"],
+            input_example=None if contract is None else contract.example,
+            metadata=None if contract is None else {INPUT_TYPES: contract.types},
         )
     else:
         shutil.copytree(bundle, home / data)
