@@ -33,6 +33,7 @@ from featrix_core.predictor.guardrails import (
 )
 from featrix_core.predictor.importance import shapley_values
 from featrix_core.predictor.labelled import LabelledRows, unknown_columns
+from featrix_core.predictor.leaks import leak_notices
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs, fit_outputs
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
@@ -131,8 +132,10 @@ class SinglePredictor:
         self.coding = coding
         met = {*self.space.schema.names, *(d.name for d in self.space.schema.dropped), target}
         unknown = unknown_columns(table, met | {group_column or target, time_column or target})
-        self.notices = schema.notices + timing + unknown
         batch = self._tokens(table)
+        classes, known = coding.classification, self._known()
+        leaks = leak_notices(table.drop([target]), known, target, labels, classes, self.seed)
+        self.notices = schema.notices + timing + unknown + leaks
         self._rows = LabelledRows(
             batch, coding.tensor(labels), labels, weights_N, groups_N, times_N
         )

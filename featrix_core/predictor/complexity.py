@@ -64,7 +64,8 @@ def advise_depth(
         kept = np.isin(y, classes[counts >= 4])
         features, y = features[kept], y[kept]
     # Embeddings are float32: what their rounding alone tells apart is constant.
-    features = features[:, features.std(axis=0) > _CONSTANT * np.abs(features).max(axis=0)]
+    size = np.abs(features).max(axis=0, initial=0.0)
+    features = features[:, features.std(axis=0) > _CONSTANT * size] if len(y) else features
     if features.shape[1] == 0 or len(y) < 20 or len(np.unique(y)) < 2:
         return Advice(
             n_hidden_layers=2,

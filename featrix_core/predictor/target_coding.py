@@ -18,6 +18,8 @@ from featrix_core.tables.targets import TargetSchema, detect_target, encode_targ
 
 Floats = NDArray[np.float64]
 _SKEWED, _VERY_SKEWED = 1.0, 3.0
+FEWEST_LABELS = 10
+"""Rows that guardrails, calibration and prediction sets need to say anything."""
 
 
 class TargetCoding(Frozen):
@@ -114,11 +116,21 @@ def describe_target(
     """The target's schema. `kind`: `set` for classes, or a kind of `TargetSchema`; found when left out.
 
     Raises:
-        FeatrixUserError: an unusable target, or a positive label that is none of its classes.
+        FeatrixUserError: an unusable target, fewer than 10 labelled rows, or a positive label that is none of
+            its classes.
     """
     schema = detect_target(table, name, None if kind == "set" else kind)
     if kind == "set" and schema.kind == "scalar":
         schema = detect_target(table, name, "multiclass")
+    n_labels = schema.n_rows - schema.n_missing
+    if n_labels < FEWEST_LABELS:
+        raise FeatrixUserError(
+            f"{n_labels} of {schema.n_rows} rows have a label, and {FEWEST_LABELS} are needed to train a "
+            "predictor and to check it",
+            column=name,
+            value=str(n_labels),
+            remedy="Give more rows with a label",
+        )
     if positive is None or schema.kind != "binary":
         return schema
     if positive not in schema.classes:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.build import missing_column
+from featrix_core.tables.class_names import similar_classes_notice
 from featrix_core.tables.cleaning import DistinctTexts, distinct_texts, parse_numbers
 from featrix_core.tables.column import Column
 from featrix_core.tables.decimal_marks import marked_column
@@ -22,6 +23,8 @@ from featrix_core.tables.types import decide_column
 
 TargetKind = Literal["binary", "multiclass", "scalar"]
 MOST_CLASSES = 1000
+LARGEST_NUMBER = 1e90
+"""Squares and cubes of larger numbers, summed over rows, leave float64."""
 _INTEGER_CLASSES = 10
 
 
@@ -55,7 +58,7 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
 
     Raises:
         FeatrixUserError: no such column, nothing but missing values, one value only, a class
-            structure that cannot be validated, too many classes, or a `kind` that does not fit.
+            structure that cannot be validated, too many classes, numbers too large, or a `kind` that does not fit.
     """
     if name not in table.names:
         raise missing_column(name, table.names)
@@ -172,6 +175,14 @@ def _scalar_target(table: Table, column: Column) -> TargetSchema:
             column=name,
             remedy="Name another target or add rows with other values",
         )
+    large = np.abs(np.nan_to_num(numbers)) > LARGEST_NUMBER
+    if large.any():
+        raise FeatrixUserError(
+            f"{int(texts.counts_V[large].sum())} of the target's numbers are too large to be learned",
+            column=name,
+            value=texts.values[int(np.flatnonzero(large)[0])],
+            remedy=f"Correct or empty these cells; numbers up to {LARGEST_NUMBER:g} can be learned",
+        )
     notices = []
     if n_failed:
         notices.append(
@@ -242,7 +253,7 @@ def _class_target(
         n_rows=table.n_rows,
         n_missing=table.n_rows - sum(counts.values()),
         class_counts={text: counts[text] for text in order},
-        notices=tuple(notices),
+        notices=(*notices, *similar_classes_notice(name, counts)),
     )
 
 
