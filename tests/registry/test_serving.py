@@ -223,10 +223,10 @@ def is_up(address: str) -> bool:
         return False
 
 
-def posted(address: str, body: object) -> tuple[int, Any]:
+def posted(address: str, body: object, kind: str = "application/json") -> tuple[int, Any]:
     """Status and JSON of an answer; `body` is sent as JSON unless it is bytes already."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": kind}
     request = urllib.request.Request(f"{address}/invocations", data, headers)
     try:
         with urllib.request.urlopen(request, timeout=120) as reply:
@@ -292,6 +292,13 @@ def test_a_retyped_column(server, predictor, table):
     rows = [row | {"duration": str(row["duration"])} for row in rows]
     expected = predictor.predict(rows, explain=False)
     assert answered(server, {"dataframe_records": rows}) == expected
+
+
+def test_parquet_is_read(server, predictor, table):
+    body = table[RAW][:5].to_parquet(index=False)
+    status, answer = posted(server, body, "application/vnd.apache.parquet")
+    assert status == 200
+    assert answer["predictions"] == predictor.predict(table[RAW][:5], explain=False)
 
 
 def test_requests_at_the_same_time(server, predictor, table):
