@@ -246,7 +246,7 @@ def train_scarf(task: Task, seed: int, updates: int) -> EmbeddingSpace:
     width = model.config.d_model
     top = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
     optimizer = torch.optim.AdamW(
-        [*model.parameters(), *top.parameters()], lr=1e-3, weight_decay=1e-2
+        [*model.parameters(), *top.parameters()], lr=1e-3, weight_decay=1e-2, fused=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 1e-3, total_steps=updates, pct_start=0.1, cycle_momentum=False
