@@ -88,9 +88,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     for name in sorted(tensors):
         number, key = name.split(".", 1)
         parameter = parameters[int(number)]
-        # AdamW counts its steps on the CPU.
-        device = "cpu" if key == "step" else parameter.device
-        optimizer.state[parameter][key] = tensors[name].to(device).clone()
+        # The fused AdamW counts its steps where the parameter lies.
+        optimizer.state[parameter][key] = tensors[name].to(parameter.device).clone()
 
 
 class Average:
