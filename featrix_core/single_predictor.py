@@ -312,6 +312,8 @@ class SinglePredictor:
         coding, outputs = self._ready()
         given = as_table(data)
         table = self.space.enriched(given)
+        dropped = {d.name for d in self.space.schema.dropped}
+        unknown_columns(table, {*self.space.schema.names, *dropped, coding.target.name})
         batch = self._tokens(table)
         answers, spread = self._said(batch)
         rows_NM = self.space.model.row_embeddings(batch)

@@ -34,6 +34,7 @@ _TIE = 1e-4  # nats per row: gains below this count as none
 _FOLDS = 5
 _ROWS_PER_CLASS = 10  # Platt and isotonic fit every class on its own and need some rows of each
 _ISOTONIC_ROWS = 1000
+_MOST_CLASSES = 100  # with more, maps of single classes take minutes and have few rows each
 
 
 class CalibrationReport(Frozen):
@@ -227,7 +228,7 @@ def fit_calibration(
     Candidates are compared by 5-fold cross-validated log loss on the given rows, from simple to
     complex; a later one must be better than the best so far by more than 1e-4 nats. Isotonic also
     needs 1,000 rows, or a gain over the best simpler one of more than two of its standard errors.
-    Platt and isotonic are tried only where every class has 10 rows.
+    Platt and isotonic are tried only where every class has 10 rows, and up to 100 classes.
 
     Args:
         labels_N: class numbers 0 … K-1 of rows that took no part in training.
@@ -254,7 +255,7 @@ def fit_calibration(
     methods: list[Method] = ["none"]
     if n >= 2 * _ROWS_PER_CLASS and (counts > 0).sum() > 1:
         methods.append("temperature")
-        if counts.min() >= _ROWS_PER_CLASS:
+        if counts.min() >= _ROWS_PER_CLASS and n_classes <= _MOST_CLASSES:
             methods += ["platt", "isotonic"]
     probabilities = (
         _out_of_fold(methods, labels, logits, weights, seed)

@@ -61,6 +61,9 @@ def test_the_quantile_has_its_finite_sample_correction() -> None:
     assert state.quantile == pytest.approx(18.0) and state.guaranteed
     few = fit_intervals(residuals[:8], np.zeros(8))
     assert few.quantile == pytest.approx(8.0) and not few.guaranteed
+    for n_rows in range(1, 14):  # MAPIE refuses 9 rows, which the quantile alone would do with
+        state = fit_intervals(residuals[:n_rows], np.zeros(n_rows))
+        assert state.guaranteed == (n_rows > 9)
 
 
 @settings(max_examples=25, deadline=None)

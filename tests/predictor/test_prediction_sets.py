@@ -46,7 +46,8 @@ def _covered(outputs: Outputs, answers: Floats, labels: Ints) -> float:
 
 def _fitted(coding: TargetCoding, answers: Floats, labels: Ints) -> Outputs:
     said = log_softmax(answers, axis=1).astype(np.float32)
-    return fit_outputs(coding, said, np.zeros(len(said), np.float32), labels, (None, None), 1)
+    spread = np.zeros(len(said), np.float32)
+    return fit_outputs(coding, said, spread, labels.astype(np.float64), (None, None), 1)
 
 
 def _coding(n_classes: int) -> TargetCoding:
@@ -155,7 +156,9 @@ def test_rows_that_weigh_nothing_choose_no_cut() -> None:
     said = log_softmax(logits, axis=1).astype(np.float32)
     weights = np.repeat([0.0, 1.0], 100)
     none = np.zeros(200, np.float32)
-    outputs = fit_outputs(_coding(3), said, none, labels, (None, None), 1, weights)
+    outputs = fit_outputs(
+        _coding(3), said, none, labels.astype(np.float64), (None, None), 1, weights
+    )
     assert outputs.sets is not None and outputs.sets.n_rows == 100
 
 
