@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
+from featrix_core import SinglePredictor, SinglePredictorMLP
 from featrix_core.input_data_set import as_table
 from featrix_core.predictor.calibration import fit_calibration
 from featrix_core.predictor.outputs import Outputs, fit_outputs
@@ -183,3 +185,20 @@ def test_misuse_is_refused() -> None:
         fit_prediction_sets([0, 1, 2], half)
     with pytest.raises(ValueError, match="finite"):
         fit_prediction_sets([0, 1, 0], half * np.nan)
+
+
+def test_a_predictor_of_before_answers_and_gains_sets_when_calibrated(
+    credit_predictor: SinglePredictorMLP, credit: pd.DataFrame, tmp_path: Path
+) -> None:
+    credit_predictor.save(tmp_path / "predictor")
+    loaded = SinglePredictor.load(tmp_path / "predictor")
+    wanted = credit_predictor.predict(credit.iloc[:4], explain=False)
+    assert loaded.predict(credit.iloc[:4], explain=False) == wanted
+    assert wanted[0]["metadata"]["prediction_set_level"] == 0.9
+    assert all(set(row["prediction_set"]) <= {"good", "bad"} for row in wanted)
+    assert loaded.outputs is not None
+    loaded.outputs = replace(loaded.outputs, sets=None)
+    (old,) = loaded.predict(credit.iloc[:1], explain=False)
+    assert "prediction_set" not in old and "prediction_set_level" not in old["metadata"]
+    loaded.calibrate()
+    assert loaded.predict(credit.iloc[:4], explain=False) == wanted
