@@ -85,7 +85,7 @@ class Calibration(Frozen):
         Raises:
             ValueError: another number of classes than at fitting.
         """
-        logits = _clean(logits_NK)
+        logits = clean_logits(logits_NK)
         if logits.shape[1] != self.n_classes:
             raise ValueError(f"{logits.shape[1]} columns of logits for {self.n_classes} classes")
         if self.method in ("none", "temperature"):
@@ -113,7 +113,8 @@ class Calibration(Frozen):
         return cls.model_validate(value)
 
 
-def _clean(logits_NK: ArrayLike) -> Floats:
+def clean_logits(logits_NK: ArrayLike) -> Floats:
+    """Log-probabilities, nothing below -50; `ValueError` on NaN, +inf or another shape."""
     logits = np.asarray(logits_NK, dtype=np.float64)
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ValueError(f"logits must have the shape (rows, classes >= 2), not {logits.shape}")
@@ -201,9 +202,10 @@ def _figures(labels: Ints, probabilities: Floats) -> dict[str, float]:
     }
 
 
-def _out_of_fold(
+def out_of_fold(
     methods: list[Method], labels: Ints, logits: Floats, weights: Floats, seed: int
 ) -> dict[Method, Floats]:
+    """Probabilities of each row by fits on the other four fifths, for every method."""
     n_folds = min(_FOLDS, len(labels))
     rarest = np.bincount(labels)[np.unique(labels)].min()
     folds = (StratifiedKFold if rarest >= n_folds else KFold)(
@@ -240,7 +242,7 @@ def fit_calibration(
     Raises:
         ValueError: lengths differ, no rows, labels outside 0 … K-1, or NaN logits.
     """
-    labels, logits = np.asarray(labels_N, dtype=np.int64), _clean(logits_NK)
+    labels, logits = np.asarray(labels_N, dtype=np.int64), clean_logits(logits_NK)
     n, n_classes = logits.shape
     if n == 0 or len(labels) != n:
         raise ValueError(f"{len(labels)} labels for {n} rows of logits")
@@ -258,7 +260,7 @@ def fit_calibration(
         if counts.min() >= _ROWS_PER_CLASS and n_classes <= _MOST_CLASSES:
             methods += ["platt", "isotonic"]
     probabilities = (
-        _out_of_fold(methods, labels, logits, weights, seed)
+        out_of_fold(methods, labels, logits, weights, seed)
         if len(methods) > 1
         else {methods[0]: _fit("none", labels, logits, weights).apply(logits)}
     )

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from featrix_core.predictor.calibration import Calibration, _clean, _out_of_fold
+from featrix_core.predictor.calibration import Calibration, clean_logits, out_of_fold
 from featrix_core.tables.schema import Frozen
 
 Floats = NDArray[np.float64]
@@ -86,12 +86,12 @@ def cross_fitted(
 
     The method is the chosen one; it is fitted anew on four fifths of the rows for the last fifth.
     """
-    logits = _clean(logits_NK)
+    logits = clean_logits(logits_NK)
     if calibration.method == "none":
         return calibration.apply(logits)
     weights = np.ones(len(logits)) if weights_N is None else weights_N / weights_N.mean()
     method = calibration.method
-    return _out_of_fold([method], labels_N, logits, weights, seed)[method]
+    return out_of_fold([method], labels_N, logits, weights, seed)[method]
 
 
 def fit_prediction_sets(
