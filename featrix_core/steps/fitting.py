@@ -202,6 +202,10 @@ def _fit(
             space, dataset, target, trained, seed=seed, config=config, on_progress=p
         ),
     )
+    from featrix_core.steps.pages import predictor_notices  # brings torch in
+
+    for notice in predictor_notices(trained):
+        notices.add(notice)
     run(
         "calibrate",
         predictor,

@@ -84,6 +84,11 @@ def data_sections(data: DataSet, space: Path | None = None) -> dict[str, Any]:
     }
 
 
+def predictor_notices(folder: Path) -> list[Notice]:
+    """What was noticed about a predictor's target and its columns."""
+    return [Notice.model_validate(n) for n in read_json(folder / "predictor.json")["notices"]]
+
+
 def join_sections(folder: Path) -> dict[str, Any]:
     """The verdict on every join; nothing where none was declared."""
     if not (folder / JOINS).is_file():

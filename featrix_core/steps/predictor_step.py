@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,16 @@ def train_predictor(
         cost_false_positive=config.cost_false_positive,
         cost_false_negative=config.cost_false_negative,
     )
-    predictor.prep_for_training(
-        data.development,
-        target,
-        data.target(target).kind,
-        group_column=config.group_column,
-        time_column=config.time_column,
-    )
+    with warnings.catch_warnings():
+        # What is odd stands in the predictor's notices, which command and report show.
+        warnings.simplefilter("ignore", UserWarning)
+        predictor.prep_for_training(
+            data.development,
+            target,
+            data.target(target).kind,
+            group_column=config.group_column,
+            time_column=config.time_column,
+        )
     predictor.train(calibrate=False, on_progress=on_progress)
     predictor.save(out)
     plan = predictor.training_info["plan"]

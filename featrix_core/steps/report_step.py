@@ -13,6 +13,7 @@ from featrix_core.steps.pages import (
     data_sections,
     join_sections,
     lineage_section,
+    predictor_notices,
     space_sections,
     target_section,
 )
@@ -32,6 +33,7 @@ def report(
     data = load_dataset(Path(dataset))
     target = target_section(Path(predictor))
     sections = data_sections(data, Path(space))
+    sections["notices"] += tuple(predictor_notices(Path(predictor)))
     space_parts = space_sections(Path(space), data, target.target)
     space_parts.pop("key_figures")
     content = ReportContent(

@@ -11,7 +11,7 @@ import torch
 
 from featrix_core import steps
 from featrix_core.errors import FeatrixError
-from featrix_core.files import sha256_of
+from featrix_core.files import read_json, sha256_of
 from featrix_core.steps.config import StepConfig
 from featrix_core.steps.fitting import fit
 from featrix_core.tables.schema import Notice
@@ -23,7 +23,8 @@ def test_a_predictor_that_fails_costs_no_space(
     torch.set_num_threads(1)
     data, out = tmp_path / "credit.csv", tmp_path / "out"
     columns = ["checking_status", "duration", "credit_amount", "class"]
-    credit[columns].iloc[:80].to_csv(data, index=False)
+    paid_back = credit["class"].map({"good": "done", "bad": "open"})
+    credit[columns].assign(paid_back=paid_back).iloc[:80].to_csv(data, index=False)
     told: list[Notice] = []
     at: dict[str, int] = {}
 
@@ -57,3 +58,10 @@ def test_a_predictor_that_fails_costs_no_space(
         run(resume=True)
     assert list(at) == ["train predictor"]
     assert sha256_of(work / "space" / "weights.safetensors") == space
+    monkeypatch.undo()
+    run(resume=True)
+    assert ("target_leak", "paid_back") in {(notice.code, notice.column) for notice in told}
+    kept = read_json(out / "metrics.json")["notices"]
+    assert "target_leak" in {notice["code"] for notice in kept}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "paid_back&#39; alone tells" in page
