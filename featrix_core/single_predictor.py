@@ -32,7 +32,7 @@ from featrix_core.predictor.guardrails import (
     value_flags,
 )
 from featrix_core.predictor.importance import shapley_values
-from featrix_core.predictor.labelled import LabelledRows, unknown_columns
+from featrix_core.predictor.labelled import LabelledRows, met_columns, unknown_columns
 from featrix_core.predictor.leaks import leak_notices
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs, fit_outputs
@@ -130,7 +130,7 @@ class SinglePredictor:
         times_N, timing = fold_times(table, time_column, groups_N) if time_column else (None, ())
         table = self.space.enriched(table)
         self.coding = coding
-        met = {*self.space.schema.names, *(d.name for d in self.space.schema.dropped), target}
+        met = met_columns(self.space, target)
         unknown = unknown_columns(table, met | {group_column or target, time_column or target})
         batch = self._tokens(table)
         classes, known = coding.classification, self._known()
@@ -312,8 +312,7 @@ class SinglePredictor:
         coding, outputs = self._ready()
         given = as_table(data)
         table = self.space.enriched(given)
-        dropped = {d.name for d in self.space.schema.dropped}
-        unknown_columns(table, {*self.space.schema.names, *dropped, coding.target.name})
+        unknown_columns(table, met_columns(self.space, coding.target.name))
         batch = self._tokens(table)
         answers, spread = self._said(batch)
         rows_NM = self.space.model.row_embeddings(batch)

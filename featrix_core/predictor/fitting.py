@@ -187,6 +187,7 @@ def fit_members(
         held_out.append(validation)
         answers.append(said)
         spreads.append(spread)
+        del objective  # its inputs of the head, before the next member's are made
     return Fitted(
         members,
         np.concatenate(held_out),

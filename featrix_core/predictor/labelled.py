@@ -5,15 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.features.suggestions import parse_suggestions
 from featrix_core.tables.control import INTERNAL_PREFIX
 from featrix_core.tables.schema import Notice
 from featrix_core.tables.table import Table
+
+if TYPE_CHECKING:
+    from featrix_core.embedding_space import EmbeddingSpace
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,13 @@ class LabelledRows:
     weights_N: NDArray[np.float64] | None = None
     groups_N: NDArray[np.int64] | None = None
     times_N: NDArray[np.float64] | None = None
+
+
+def met_columns(space: EmbeddingSpace, target: str) -> set[str]:
+    """What a space has met: its columns, those that it left out, what its engineered columns are made from."""
+    inputs = () if space.engineer is None else parse_suggestions(space.engineer.suggestions)
+    made_from = {name for suggestion in inputs for name in suggestion.inputs}
+    return {*space.schema.names, *(d.name for d in space.schema.dropped), *made_from, target}
 
 
 def unknown_columns(table: Table, met: Collection[str]) -> tuple[Notice, ...]:

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from featrix_core.tables.build import typed_columns
+from featrix_core.tables.fit import typed_column
 from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table, TypedColumn
 
@@ -37,6 +37,10 @@ _SCREEN_ROWS, _SCREEN_PER_CLASS, _SCREEN_WRONG = 500, 10, 0.2
 _WRONG, _WRONG_BOUND, _CONFIDENCE = 0.01, 0.03, 0.95
 _VALUES_PER_CLASS, _FEWEST_OTHERS = 2, 10
 _EXPLAINED, _FEWEST_NUMBERS = 0.999, 30
+_MANY_CLASSES, _MOST_TREES = (
+    100,
+    30_000,
+)  # classes × columns: of many classes, a tree takes a second
 
 
 def leak_notices(
@@ -53,13 +57,18 @@ def leak_notices(
         table: rows with a label, the columns of `schema` among theirs.
         labels_N: class numbers or numbers, finite.
         seed: of the drawn rows and the halves.
+
+    Where hundreds of classes meet hundreds of columns, none is looked at: it would take minutes.
     """
     rows = _drawn(labels_N, classification, seed)
-    if len(rows) < 2:
+    n_classes = len(np.unique(labels_N)) if classification else 0
+    too_many = n_classes > _MANY_CLASSES and n_classes * len(schema.columns) > _MOST_TREES
+    if len(rows) < 2 or too_many:
         return ()
-    shares = leaking_columns(
-        typed_columns(table.take(rows), schema), labels_N[rows], classification, seed
-    )
+    sample = table.take(rows).arrow
+    # Whether a column was retyped is not judged here: classes are drawn in other shares than the table has.
+    typed = {c.name: typed_column(c.name, sample[c.name], c.type, c) for c in schema.columns}
+    shares = leaking_columns(typed, labels_N[rows], classification, seed)
     notices = []
     for name, share in shares.items():
         told = "the rows" if classification else "the order"

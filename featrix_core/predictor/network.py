@@ -55,7 +55,7 @@ class NumberEmbedding(nn.Module):
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose share is a whole number of 256ths, so that eight places share one drawn number.
+    """Dropout whose share on a CPU is a whole number of 256ths, so that eight places share one drawn number.
 
     Half of a head's step on a CPU went into drawing one number per place. Shape: any.
     """
@@ -63,11 +63,11 @@ class Dropout(nn.Dropout):
     def forward(self, in_: Tensor) -> Tensor:
         """Drop places and scale up the others."""
         dropped = round(256 * self.p)
-        if not self.training or not dropped or in_.is_cuda:
+        if not self.training or not 0 < dropped < 256 or in_.is_cuda:
             return super().forward(in_)
         drawn = torch.empty(in_.numel() // 8 + 1, dtype=torch.int64).random_(-(2**63), 2**63 - 1)
         kept = (drawn.view(torch.uint8)[: in_.numel()] >= dropped).view(in_.shape)
-        return in_ * kept.float().mul_(256 / (256 - dropped))
+        return in_ * kept.to(in_.dtype).mul_(256 / (256 - dropped))
 
 
 class HeadInputs(NamedTuple):

@@ -15,7 +15,9 @@ from featrix_core.space.model import SpaceModel
 ENCODER_RATE = 0.3
 """Learning rate of the encoder as a share of the head's (DESIGN, "Predictor")."""
 LARGEST_FIXED = 500_000_000
-"""Most floats that the inputs of a head may take while its encoder is frozen (2 GB)."""
+"""Most floats that the inputs of a head may take while its encoder is frozen (2 GB, twice that for a moment)."""
+CHUNK = 2048
+"""Rows that are encoded at once for it."""
 HEAD_FIRST = 0.2
 """Share of the training in which the head alone is trained."""
 
@@ -83,11 +85,13 @@ class PredictorObjective:
         self.train_target = target_N[train_rows]
         self.validation = rows.rows(validation_rows)
         self.validation_target = target_N[validation_rows]
-        self.encoding = False
+        self.fixed: HeadInputs | None = None
+        self.fixed_validation: HeadInputs | None = None
         self._freeze(True)
         # What a frozen encoder says is computed once, as long as it fits into memory.
-        self.fixed = self._read(self.train) if self._fits() else None
-        self.fixed_validation = None if self.fixed is None else self._read(self.validation)
+        if self._fits():
+            self.fixed = self._read(self.train)
+            self.fixed_validation = self._read(self.validation)
 
     def _fits(self) -> bool:
         rows = self.train.n_rows + self.validation.n_rows
@@ -96,10 +100,16 @@ class PredictorObjective:
     @torch.no_grad()
     def _read(self, batch: TokenBatch) -> HeadInputs:
         """What the head reads of rows, from the encoder as it is."""
-        return self.net.head.inputs(*self.net.space.encode_rows(batch), batch)
+        parts = []
+        for start in range(0, max(batch.n_rows, 1), CHUNK):
+            part = batch.rows(slice(start, start + CHUNK))
+            parts.append(self.net.head.inputs(*self.net.space.encode_rows(part), part))
+        return HeadInputs(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def _freeze(self, frozen: bool) -> None:
         self.encoding = not frozen
+        if self.encoding:
+            self.fixed = self.fixed_validation = None
         for part in (self.net.space.encoders, self.net.space.joint):
             part.requires_grad_(not frozen)
 

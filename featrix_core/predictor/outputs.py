@@ -114,15 +114,11 @@ class Outputs:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Outputs:
-        """The inverse of `to_dict`.
-
-        What was written before there were prediction sets is read without any; fitting again adds them.
-        """
-        sets = value.get("sets")
+        """The inverse of `to_dict`."""
         return cls(
             calibration=value["calibration"] and Calibration.from_dict(value["calibration"]),
             threshold=value["threshold"] and Threshold.model_validate(value["threshold"]),
-            sets=None if sets is None else PredictionSets.from_dict(sets),
+            sets=value["sets"] and PredictionSets.from_dict(value["sets"]),
             interval=value["interval"] and ConformalInterval.from_dict(value["interval"]),
             ratio=value["ratio"],
             usual_spread=value["usual_spread"],

@@ -5,7 +5,9 @@ is. The quantile behind the cut comes from MAPIE; what is kept is one small reco
 scoring needs neither MAPIE nor the held-out rows.
 
 Calibration is fitted on the same held-out rows. So that this promises nothing too much, the cut is chosen on
-`cross_fitted` probabilities: each fifth of the rows is calibrated by a fit on the other four.
+`cross_fitted` probabilities: each fifth of the rows is calibrated by a fit on the other four. The guarantee is
+exact for rows that took part in nothing; a predictor's out-of-fold rows have stopped its training, and single
+members answered them, so that its coverage is about the level.
 
 Shapes: N rows, K >= 2 classes.
 """

@@ -71,6 +71,11 @@ class BundlePredictor:
     def _answers(self, frame: pd.DataFrame, explain: bool) -> pd.DataFrame:
         import pandas as pd
 
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise FeatrixUserError(
+                "The rows have a column twice", column=str(twice), remedy="Send every column once"
+            )
         absent = [name for name in self._inputs if name not in frame.columns]
         if len(absent) == len(self._inputs):
             raise FeatrixUserError(

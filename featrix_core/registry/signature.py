@@ -222,7 +222,10 @@ def _moment(column: ColumnSchema, share: float) -> str | None:
     if not column.statistics:
         return None
     low, high = column.statistics["min"], column.statistics["max"]
-    moment = datetime.datetime.fromtimestamp(round(low + share * (high - low)), datetime.UTC)
+    try:
+        moment = datetime.datetime.fromtimestamp(round(low + share * (high - low)), datetime.UTC)
+    except (ValueError, OverflowError, OSError):  # beyond the years that Python knows
+        return None
     form = (column.timestamp_format or "").removesuffix(LAST_CENTURY)
     if form == ISO_FORMAT:
         return moment.replace(tzinfo=None).isoformat()

@@ -204,7 +204,7 @@ def _fit(
     )
     from featrix_core.steps.pages import predictor_notices  # brings torch in
 
-    for notice in predictor_notices(trained):
+    for notice in predictor_notices(trained, notices.all):
         notices.add(notice)
     run(
         "calibrate",

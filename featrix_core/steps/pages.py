@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +85,11 @@ def data_sections(data: DataSet, space: Path | None = None) -> dict[str, Any]:
     }
 
 
-def predictor_notices(folder: Path) -> list[Notice]:
-    """What was noticed about a predictor's target and its columns."""
-    return [Notice.model_validate(n) for n in read_json(folder / "predictor.json")["notices"]]
+def predictor_notices(folder: Path, told: Iterable[Notice]) -> list[Notice]:
+    """What was noticed about a predictor's target and its columns, and not `told` when the table was read."""
+    known = {(notice.code, notice.column) for notice in told}
+    found = [Notice.model_validate(n) for n in read_json(folder / "predictor.json")["notices"]]
+    return [notice for notice in found if (notice.code, notice.column) not in known]
 
 
 def join_sections(folder: Path) -> dict[str, Any]:

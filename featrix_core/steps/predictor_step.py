@@ -39,8 +39,8 @@ def train_predictor(
         cost_false_negative=config.cost_false_negative,
     )
     with warnings.catch_warnings():
-        # What is odd stands in the predictor's notices, which command and report show.
-        warnings.simplefilter("ignore", UserWarning)
+        # These stand in the predictor's notices too, which command and report show.
+        warnings.filterwarnings("ignore", "The space does not know|Column .* alone tells")
         predictor.prep_for_training(
             data.development,
             target,

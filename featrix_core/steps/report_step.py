@@ -33,7 +33,7 @@ def report(
     data = load_dataset(Path(dataset))
     target = target_section(Path(predictor))
     sections = data_sections(data, Path(space))
-    sections["notices"] += tuple(predictor_notices(Path(predictor)))
+    sections["notices"] += tuple(predictor_notices(Path(predictor), sections["notices"]))
     space_parts = space_sections(Path(space), data, target.target)
     space_parts.pop("key_figures")
     content = ReportContent(

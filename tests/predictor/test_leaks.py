@@ -52,6 +52,19 @@ def test_numbers_of_the_shipped_data_are_no_leak(german_credit: Any, flights: An
     assert _named(trips, "origin") == set()
 
 
+def test_cells_that_do_not_parse_are_no_retyped_column() -> None:
+    """Classes are drawn in equal shares; texts that are few in the table are most of the drawn cells."""
+    rng = np.random.default_rng(0)
+    rows = {"kept": 8000, "refused": 1300, "lost": 1300}
+    frame = pd.DataFrame({"state": np.repeat(list(rows), list(rows.values()))})
+    numbers = rng.integers(0, 90, len(frame)).astype(str)
+    texts = "no " + frame["state"] + " " + pd.Series(numbers)
+    frame["amount"] = np.where(frame["state"] == "kept", numbers, texts)
+    frame = frame.sample(frac=1, random_state=1).reset_index(drop=True)
+    assert FeatrixInputDataSet(frame, ["state"]).schema().column("amount").type == "scalar"
+    assert _named(frame, "state") == set()
+
+
 def _leaks(bad: NDArray[np.bool_]) -> dict[str, Any]:
     rng, n = np.random.default_rng(0), len(bad)
     return {

@@ -150,3 +150,5 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     assert ones.grad is not None and torch.equal(ones.grad, said.detach())
     assert torch.equal(dropout.eval()(ones), ones)
     assert torch.equal(Dropout(0.0)(ones), ones)
+    assert not Dropout(1.0)(ones).any()
+    assert Dropout(0.5)(ones.bfloat16()).dtype is torch.bfloat16

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,17 +163,6 @@ def test_rows_that_weigh_nothing_choose_no_cut() -> None:
     assert outputs.sets is not None and outputs.sets.n_rows == 100
 
 
-def test_outputs_of_before_are_read_without_sets() -> None:
-    coding = _coding(3)
-    logits, labels = _drawn(200, 3, 1)
-    stored = json.loads(json.dumps(_fitted(coding, logits, labels).to_dict()))
-    assert Outputs.from_dict(stored).sets is not None
-    del stored["sets"]
-    old = Outputs.from_dict(stored)
-    scores = old.scores(logits.astype(np.float32), np.zeros(200, np.float32), coding)
-    assert old.sets is None and getattr(scores, "sets", "?") is None
-
-
 def test_misuse_is_refused() -> None:
     half = np.full((3, 2), 0.5)
     with pytest.raises(ValueError, match="labels for"):
@@ -187,7 +175,7 @@ def test_misuse_is_refused() -> None:
         fit_prediction_sets([0, 1, 0], half * np.nan)
 
 
-def test_a_predictor_of_before_answers_and_gains_sets_when_calibrated(
+def test_a_loaded_predictor_answers_with_the_same_sets(
     credit_predictor: SinglePredictorMLP, credit: pd.DataFrame, tmp_path: Path
 ) -> None:
     credit_predictor.save(tmp_path / "predictor")
@@ -196,9 +184,5 @@ def test_a_predictor_of_before_answers_and_gains_sets_when_calibrated(
     assert loaded.predict(credit.iloc[:4], explain=False) == wanted
     assert wanted[0]["metadata"]["prediction_set_level"] == 0.9
     assert all(set(row["prediction_set"]) <= {"good", "bad"} for row in wanted)
-    assert loaded.outputs is not None
-    loaded.outputs = replace(loaded.outputs, sets=None)
-    (old,) = loaded.predict(credit.iloc[:1], explain=False)
-    assert "prediction_set" not in old and "prediction_set_level" not in old["metadata"]
     loaded.calibrate()
     assert loaded.predict(credit.iloc[:4], explain=False) == wanted
