@@ -173,7 +173,7 @@ def test_absent_columns_are_missing_and_said(loaded, predictor, table):
 
 def test_a_column_twice_is_refused(loaded, table):
     twice = table[:2][["duration", "credit_amount", "duration"]]
-    with pytest.raises(MlflowException, match="have a column twice.*duration") as caught:
+    with pytest.raises(MlflowException, match=r"have a column twice.*duration") as caught:
         loaded._model_impl.predict(twice)
     assert caught.value.get_http_status_code() == 400
 
