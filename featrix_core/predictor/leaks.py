@@ -8,8 +8,8 @@ indistinguishable from an honest strong one and is not named.
 **When a column of classes is named.** B is the number of rows that guessing the most frequent class gets
 wrong, E the number that the column gets wrong. Named is a column with E at most 1 % of B, and E's upper 95 %
 bound at most 3 % of B, which takes 100 rows that are not of the most frequent class even where E is 0. Strong
-honest columns stay below: the petal width of the irises has E/B = 6 %, the odour of the mushrooms 3 %; and the
-50 setosas, which the petal length tells without a mistake, are too few to say more than "strong". On smaller
+honest columns stay below, such as the petals of the irises; and the 50 setosas, which the petal length tells
+without a mistake, are too few to say more than "strong". On smaller
 tables a column with so few values that each can stand for a class is named where E is 0 and B at least 10.
 
 **Numbers.** The share of the variance of the target's ranks that the column explains is at least 99.9 %, by

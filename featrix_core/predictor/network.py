@@ -57,7 +57,7 @@ class NumberEmbedding(nn.Module):
 class Dropout(nn.Dropout):
     """Dropout whose share on a CPU is a whole number of 256ths, so that eight places share one drawn number.
 
-    Half of a head's step on a CPU went into drawing one number per place. Shape: any.
+    On a CPU, drawing a number per place is a good part of a head's step. Shape: any.
     """
 
     def forward(self, in_: Tensor) -> Tensor:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,14 +15,7 @@ from featrix_core.registry.lineage import lineage
 from featrix_core.registry.promotion import promote, review, rollback
 from featrix_core.registry.store import Registry
 from featrix_core.registry.versions import HOLDOUT_TAG
-
-START_LIMIT = 180.0  # seconds; alone it takes ten, on a busy machine a minute
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.registry.servers import free_port, running
 
 
 @pytest.fixture(scope="module")
@@ -41,30 +29,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
-    log = home / "server.log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command, stdout=sink, stderr=sink, env=environment | quiet, cwd=home
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + START_LIMIT
-        while not answers(address):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"The MLflow server did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.25)
+    with running(command, port, "/health", home, environment | quiet) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def test_chain_lineage_and_idempotence(server, make_chain, capfd):

@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -31,8 +27,8 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.response import response_schema
 from featrix_core.registry.pyfunc import BundlePredictor
 from featrix_core.registry.versions import INPUT_TYPES, write_model
+from tests.registry.servers import free_port, running
 
-START_LIMIT = 180.0  # seconds; alone it takes five, on a busy machine a minute
 RAW = ["checking_status", "duration", "credit_amount", "own_telephone", "since", "name"]
 RATIO = {
     "kind": "ratio",
@@ -193,10 +189,7 @@ def test_a_failure_of_ours_is_told_without_details(model, table):
 @pytest.fixture(scope="module")
 def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the scoring server of `model`."""
-    home = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    home, port = tmp_path_factory.mktemp("server"), free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model)),
         *("--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)),
@@ -204,30 +197,8 @@ def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     # The command starts `uvicorn` by its name.
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": found, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    log = home / "server.log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command, stdout=sink, stderr=sink, env=environment, cwd=home, start_new_session=True
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + START_LIMIT
-        while not is_up(address):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"The scoring server did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.25)
+    with running(command, port, "/ping", home, environment) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)  # its own group: the command and the server
-        process.wait(timeout=30)
-
-
-def is_up(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/ping", timeout=5) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def posted(address: str, body: object, kind: str = "application/json") -> tuple[int, Any]:
