@@ -48,8 +48,6 @@ FOLDS = 5
 PROBED = ("space", "one-hot", "one-hot + PLE", "PCA", "TableVectorizer", "autoencoder", "SCARF")
 """Representations; each is read by all three probes."""
 HEADS = ("fine-tuned", "LightGBM", "CatBoost")
-FEW_FOLDS = 3
-"""Folds of what `THEN` names: each takes as long as a space and all probes together."""
 OWN = ("space", "SCARF", "fine-tuned")
 REFERENCE = ("one-hot + PLE", "linear")
 FIRST = (
@@ -62,7 +60,8 @@ FIRST = (
     "TableVectorizer",
     "autoencoder",
 )
-THEN = ("SCARF", "fine-tuned")
+THEN = {"fine-tuned": 3, "SCARF": 2}
+"""Folds of what takes as long as a space and all probes together."""
 
 
 def _split(settings: Settings, name: str, fold: int) -> tuple[Task, Task]:
@@ -121,11 +120,11 @@ def cells(settings: Settings) -> list[Cell]:
             functools.partial(measure, settings, name, method, fold),
             own=method in OWN,
         )
-        for methods in (FIRST, THEN)
+        for methods in (FIRST, tuple(THEN))
         for fold in range(folds)
         for name in SETS
         for method in methods
-        if not (method in THEN and fold >= FEW_FOLDS)
+        if fold < THEN.get(method, FOLDS)
     ]
 
 

@@ -19,7 +19,7 @@ QUESTION = "five targets from one space, few labels each"
 SETS = ("adult", "king_county")
 ROWS = 3_000
 COUNTS = (100, 500, 2_000)
-SEEDS = 5
+SEEDS = 3
 ARMS = (
     "frozen, linear",
     "frozen, k-NN",
