@@ -18,11 +18,16 @@ from torch import Tensor
 
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.failures import judge_answers
 from featrix_core.predictor.labelled import LabelledRows
+from featrix_core.predictor.loss_choice import LossChoice, choose_loss
+from featrix_core.predictor.losses import make_loss
 from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet, PredictorObjective, combine
 from featrix_core.predictor.plan import PredictorPlan
+from featrix_core.predictor.watch import PredictorWatch, remaining_notices
 from featrix_core.space.model import SpaceModel
+from featrix_core.tables.schema import Notice
 from featrix_core.tables.splits import (
     group_split,
     kfold,
@@ -43,7 +48,9 @@ class Fitted:
     """Members, and what they say of the rows that they did not train on.
 
     held_out_rows: row numbers with an out-of-fold answer; answer_NO beside it (log-probabilities, or
-    standardised numbers in column 0); spread_N: standard deviation over heads (numbers only).
+    standardised numbers in column 0); spread_N: standard deviation over heads (numbers only). plan: with the
+    loss that was used, loss_choice: why. figures: what the held-out answers are judged by, all together
+    (`failures.judge_answers`); short: trained for less than half of the planned updates.
     """
 
     members: list[PredictorNet]
@@ -51,9 +58,17 @@ class Fitted:
     answer_NO: NDArray[np.float32]
     spread_N: NDArray[np.float32]
     timelines: list[dict[str, object]]
+    plan: PredictorPlan
+    loss_choice: LossChoice
+    figures: dict[str, float]
+    short: bool
+
+    def notices(self, column: str) -> tuple[Notice, ...]:
+        """Failure modes that the held-out answers still show, as notices on the target's column."""
+        return remaining_notices(self.figures, column, short=self.short)
 
 
-def _folds(
+def bag_folds(
     labels_N: NDArray[np.float64],
     classification: bool,
     plan: PredictorPlan,
@@ -61,6 +76,7 @@ def _folds(
     groups_N: NDArray[np.int64] | None,
     times_N: NDArray[np.float64] | None,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """(training rows, validation rows) of every member of the bag."""
     count = len(labels_N)
     if times_N is not None:  # rows of a group have one time, so that groups stay together too
         return _time_folds(labels_N, classification, plan, times_N)
@@ -137,7 +153,11 @@ def fit_members(
 ) -> Fitted:
     """Train all members; a member's validation rows take no part in its training.
 
-    Folds by time hold out the later rows only: `Fitted.held_out_rows` tells which.
+    Folds by time hold out the later rows only: `Fitted.held_out_rows` tells which. A loss that the plan leaves
+    open is chosen on the first fold. Failures of the training are acted on (`watch.PredictorWatch`).
+
+    Raises:
+        FeatrixUserError: the plan's loss does not fit the target.
     """
     batch, target_N, labels_N = rows.batch, rows.target_N, rows.labels_N
     classification = not target_N.is_floating_point()
@@ -153,14 +173,23 @@ def fit_members(
     answers: list[Tensor] = []
     spreads: list[Tensor] = []
     timelines: list[dict[str, object]] = []
-    folds = _folds(labels_N, classification, plan, seed, rows.groups_N, rows.times_N)
+    folds = bag_folds(labels_N, classification, plan, seed, rows.groups_N, rows.times_N)
     weights_N = rows.weights_N
     weights = None if weights_N is None else torch.from_numpy(weights_N).float()
+    choice = choose_loss(
+        space, tokenizer, rows, outputs, hidden_layers, plan, folds[0], seed, epochs
+    )
+    plan = plan.model_copy(update={"loss": choice.loss, "class_weights": choice.class_weights})
+    acts, updates, planned = True, 0, 0
+
+    def fresh() -> PredictorNet:
+        head = Head(tokenizer, space.config.d_model, space.config.width, config)
+        # Frozen members share the space; fine-tuned ones change a copy of their own.
+        return PredictorNet(copy.deepcopy(space) if plan.fine_tune else space, head)
+
     for k, (train, validation) in enumerate(folds):
         with deterministic(seed + k):
-            head = Head(tokenizer, space.config.d_model, space.config.width, config)
-        # Frozen members share the space; fine-tuned ones change a copy of their own.
-        net = PredictorNet(copy.deepcopy(space) if plan.fine_tune else space, head)
+            net = fresh()
         training = plan.training(len(train), seed + k, epochs)
         objective = PredictorObjective(
             net,
@@ -170,15 +199,26 @@ def fit_members(
             torch.from_numpy(validation),
             plan.fine_tune,
             weights,
+            fresh=fresh,
         )
-        timeline = Timeline(training, member=k, members=len(folds))
+        told = objective.train_target, outputs, objective.train_weight
+        objective.use(make_loss(choice.loss, choice.class_weights, *told))
+        chosen = choice.model_dump(mode="json")
+        timeline = Timeline(training, member=k, members=len(folds), loss=chosen)
+        watch = PredictorWatch(training, objective, acts=acts)
 
         def shifted(progress: Progress, k: int = k) -> None:
             if on_progress is not None:
                 done, all_of_them = k * progress.updates + progress.update, len(folds)
                 on_progress(replace(progress, update=done, updates=all_of_them * progress.updates))
 
-        run_loop(objective, training, timeline, shifted)
+        done = run_loop(objective, training, timeline, shifted, watch=watch)
+        updates, planned = updates + done.updates, planned + plan.training(len(train), 0).updates
+        # What did not help one member is not tried on the next.
+        acts = acts and not watch.accepted
+        corrected = objective.correct_reverse_bias(done.best_epoch)
+        if corrected is not None:
+            timeline.corrective_actions.append(corrected)
         # The objective froze the encoder; a shared space must stay one that can be trained.
         net.space.requires_grad_(True)
         timelines.append(timeline.document())
@@ -188,12 +228,19 @@ def fit_members(
         answers.append(said)
         spreads.append(spread)
         del objective  # its inputs of the head, before the next member's are made
+    rows_held, answer_NO = np.concatenate(held_out), torch.cat(answers).numpy()
+    weight_N = None if weights_N is None else weights_N[rows_held]
+    figures = judge_answers(answer_NO, target_N.numpy()[rows_held], weight_N)
     return Fitted(
         members,
-        np.concatenate(held_out),
-        torch.cat(answers).numpy(),
+        rows_held,
+        answer_NO,
         torch.cat(spreads).numpy(),
         timelines,
+        plan,
+        choice,
+        figures,
+        short=epochs is not None and 2 * updates < planned,
     )
 
 

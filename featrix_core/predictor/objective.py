@@ -5,12 +5,23 @@ Legend: B rows · E ensemble members · O outputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.failures import judge_answers
+from featrix_core.predictor.losses import Loss, class_counts, combine, loss_of
 from featrix_core.predictor.network import Head, HeadInputs
+from featrix_core.predictor.prior import find_reverse_bias, matching_offset, record
 from featrix_core.space.model import SpaceModel
+from featrix_core.training.device import deterministic
+
+__all__ = ["PredictorNet", "PredictorObjective", "combine", "loss_of"]
 
 ENCODER_RATE = 0.3
 """Learning rate of the encoder as a share of the head's (DESIGN, "Predictor")."""
@@ -38,33 +49,12 @@ class PredictorNet(nn.Module):
         return logits
 
 
-def loss_of(logits_EBO: Tensor, target_B: Tensor, weight_B: Tensor | None = None) -> Tensor:
-    """Mean over members of cross-entropy (class indices) or squared error (floats), rows weighted."""
-    members = logits_EBO.shape[0]
-    how = "mean" if weight_B is None else "none"
-    if target_B.is_floating_point():
-        expanded = target_B.expand(members, -1)
-        loss = nn.functional.mse_loss(logits_EBO[..., 0], expanded, reduction=how)
-    else:
-        flat = logits_EBO.flatten(0, 1)
-        loss = nn.functional.cross_entropy(flat, target_B.repeat(members), reduction=how)
-    if weight_B is None:
-        return loss
-    return (loss.reshape(members, -1) * weight_B).mean()
-
-
-def combine(logits_EBO: Tensor, classification: bool) -> Tensor:
-    """The ensemble's answer: log of mean probability (B, O), or mean value (B, 1)."""
-    if not classification:
-        return logits_EBO.mean(dim=0)
-    log_p = torch.log_softmax(logits_EBO, dim=-1)
-    return torch.logsumexp(log_p, dim=0) - torch.log(torch.tensor(float(len(log_p))))
-
-
 class PredictorObjective:
     """Supervised objective on fixed training and validation rows (never rotated, DATA-8).
 
-    `weights_N` (mean 1) weighs the rows of both sides (DATA-5).
+    `weights_N` (mean 1) weighs the rows of both sides (DATA-5). The loss is cross-entropy until `use` sets
+    another; validation is by log loss or squared error whatever it is. `fresh` makes another untrained net on the
+    untrained space, for a restart.
     """
 
     def __init__(
@@ -76,8 +66,12 @@ class PredictorObjective:
         validation_rows: Tensor,
         fine_tune: bool,
         weights_N: Tensor | None = None,
+        *,
+        fresh: Callable[[], PredictorNet] | None = None,
     ) -> None:
         self.net = net
+        self.loss_function = Loss()
+        self.fresh = fresh
         self.train_weight = None if weights_N is None else weights_N[train_rows]
         self.validation_weight = None if weights_N is None else weights_N[validation_rows]
         self.fine_tune = fine_tune
@@ -87,9 +81,13 @@ class PredictorObjective:
         self.validation_target = target_N[validation_rows]
         self.fixed: HeadInputs | None = None
         self.fixed_validation: HeadInputs | None = None
+        self._offset_K: Tensor | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a frozen encoder says is computed once, as long as it fits into memory."""
         self._freeze(True)
-        # What a frozen encoder says is computed once, as long as it fits into memory.
-        if self._fits():
+        if self.fixed is None and self._fits():
             self.fixed = self._read(self.train)
             self.fixed_validation = self._read(self.validation)
 
@@ -143,24 +141,92 @@ class PredictorObjective:
         else:
             logits = self.net.head(self.fixed.rows(rows))
         weight = None if self.train_weight is None else self.train_weight[rows]
-        return loss_of(logits, self.train_target[rows], weight), {}
+        return self.loss_function(logits, self.train_target[rows], weight), {}
 
     @torch.no_grad()
-    def predict_validation(self) -> Tensor:
-        """The ensemble's answer on the validation rows."""
+    def validation_logits(self) -> Tensor:
+        """Logits of the validation rows (E, V, O)."""
         fixed = None if self.encoding else self.fixed_validation
-        logits = self.net.head(self._read(self.validation) if fixed is None else fixed)
-        return combine(logits, not self.validation_target.is_floating_point())
+        logits: Tensor = self.net.head(self._read(self.validation) if fixed is None else fixed)
+        return logits
 
-    def validate(self) -> tuple[float, dict[str, float]]:
-        """Log loss or mean squared error of the combined answer."""
-        answer, target = self.predict_validation(), self.validation_target
-        if target.is_floating_point():
-            loss_V = nn.functional.mse_loss(answer[:, 0], target, reduction="none")
+    def validate(self) -> tuple[float, dict[str, Any]]:
+        """Log loss or mean squared error of the combined answer, and figures that failures are judged by.
+
+        Under a loss that shifts the classes' shares the answers are judged with the shares set right, as they
+        are served: else the best epoch would be the one that learned least from it.
+        """
+        logits, target = self.validation_logits(), self.validation_target
+        numbers, weight_V = target.is_floating_point(), self.validation_weight
+        said = combine(logits, not numbers)
+        figures = judge_answers(said.numpy(), target.numpy(), _array(weight_V))
+        if numbers:
+            loss_V = nn.functional.mse_loss(said[:, 0], target, reduction="none")
         else:
-            loss_V = nn.functional.nll_loss(answer, target, reduction="none")
-        weight_V = self.validation_weight
+            if self.loss_function.shifts_shares:
+                shares = self.training_shares()
+                self._offset_K = matching_offset(logits, shares, weight_V, self._offset_K)
+                said = combine(logits + self._offset_K, True)
+            loss_V = nn.functional.nll_loss(said, target, reduction="none")
         # Rows that all weigh nothing still have to tell a good epoch from a bad one.
         if weight_V is not None and weight_V.any():
             loss_V = loss_V * (weight_V / weight_V.mean())
-        return float(loss_V.mean()), {}
+        return float(loss_V.mean()), {"answers": figures}
+
+    def use(self, loss: Loss) -> None:
+        """Train on this loss from now on."""
+        self.loss_function, self._offset_K = loss, None
+
+    def training_shares(self) -> Tensor:
+        """Share of every class among the training rows (K,), weighted."""
+        classes = self.net.head.config.outputs
+        counts_K = class_counts(self.train_target, classes, self.train_weight)
+        return counts_K / counts_K.sum()
+
+    # -- corrections ------------------------------------------------------------------------------
+
+    def reset(self, seed: int) -> None:
+        """Other initial weights; a fine-tuned encoder is again the space's."""
+        assert self.fresh is not None, "an objective without `fresh` cannot begin again"
+        with deterministic(seed):
+            other = self.fresh()
+        self.net.head.load_state_dict(other.head.state_dict())
+        if self.fine_tune:
+            self.net.space.load_state_dict(other.space.state_dict())
+        self._offset_K = None
+        self._prepare()
+
+    def soften_loss(self) -> dict[str, Any]:
+        """Make the loss less of a focal or weighted one; what it is then, for the timeline."""
+        self.use(self.loss_function.softened())
+        loss = self.loss_function
+        focal = {"gamma": loss.gamma, "min_weight": loss.floor} if loss.name == "focal" else {}
+        return {"loss": loss.name, **focal, "class_weights": False}
+
+    def match_shares(self) -> dict[str, Any]:
+        """Set the output biases so that mean probabilities are the training rows' shares."""
+        shares = self.training_shares()
+        offset = matching_offset(self.validation_logits(), shares, self.validation_weight)
+        self._add_offset(offset)
+        return {"logit_offset": offset.tolist()}
+
+    def correct_reverse_bias(self, epoch: int) -> dict[str, Any] | None:
+        """Take reverse bias out of the trained head, where there is any; the timeline's entry of it."""
+        if self.validation_target.is_floating_point() or not self.loss_function.shifts_shares:
+            return None
+        logits, weight_V = self.validation_logits(), self.validation_weight
+        bias = find_reverse_bias(combine(logits, True), self.validation_target, weight_V)
+        if bias is None:
+            return None
+        offset = matching_offset(logits, self.training_shares(), weight_V)
+        self._add_offset(offset)
+        after_K = combine(logits + offset, True).exp().mean(dim=0)
+        return record(epoch, bias, offset, after_K)
+
+    @torch.no_grad()
+    def _add_offset(self, offset_K: Tensor) -> None:
+        self.net.head.out_bias_E1O.add_(offset_K)
+
+
+def _array(values: Tensor | None) -> NDArray[np.float64] | None:
+    return None if values is None else values.double().numpy()

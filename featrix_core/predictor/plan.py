@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from featrix_core.predictor.losses import LossWish
 from featrix_core.tables.schema import Frozen
 from featrix_core.training.plan import TrainingPlan
 
@@ -16,6 +17,7 @@ class PredictorPlan(Frozen):
     """Values of one predictor's training; stored with it.
 
     folds: members of the bag, each validated on the fold that it did not see; 1 is a single split.
+    loss, class_weights: what the user wants, `auto` and None to have it chosen; once fitted, what was used.
     """
 
     folds: int
@@ -29,6 +31,8 @@ class PredictorPlan(Frozen):
     members: int
     fine_tune: bool
     ema_decay: float
+    loss: LossWish = "auto"
+    class_weights: bool | None = None
 
     def training(self, n_rows: int, seed: int, epochs: int | None = None) -> TrainingPlan:
         """Plan of one bag member that trains on `n_rows` rows."""
@@ -47,8 +51,18 @@ class PredictorPlan(Frozen):
         )
 
 
-def plan_predictor(n_rows: int, fine_tune: bool | None = None) -> PredictorPlan:
-    """Small tables: five members, lower rate, more dropout. Large ones: one member, wider, longer."""
+def plan_predictor(
+    n_rows: int,
+    fine_tune: bool | None = None,
+    *,
+    loss: LossWish = "auto",
+    class_weights: bool | None = None,
+) -> PredictorPlan:
+    """Small tables: five members, lower rate, more dropout. Large ones: one member, wider, longer.
+
+    `loss` and `class_weights` (root of 1 / frequency): chosen by validation unless given (PRED-2). The focal
+    loss has class weights unless told otherwise, the others have none.
+    """
     small = n_rows < SMALL
     return PredictorPlan(
         folds=FOLDS if small else 1,
@@ -62,4 +76,6 @@ def plan_predictor(n_rows: int, fine_tune: bool | None = None) -> PredictorPlan:
         members=16,
         fine_tune=(n_rows >= 2_000) if fine_tune is None else fine_tune,
         ema_decay=0.98,
+        loss=loss,
+        class_weights=class_weights,
     )

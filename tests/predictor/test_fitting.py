@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -233,9 +234,12 @@ def test_members_validate_on_later_rows_than_they_train_on(
             validation_rows: torch.Tensor,
             fine_tune: bool,
             weights_N: torch.Tensor | None = None,
+            *,
+            fresh: Callable[[], PredictorNet] | None = None,
         ) -> None:
             sides.append((train_rows.numpy(), validation_rows.numpy()))
-            super().__init__(net, rows, target_N, train_rows, validation_rows, fine_tune, weights_N)
+            given = (net, rows, target_N, train_rows, validation_rows, fine_tune, weights_N)
+            super().__init__(*given, fresh=fresh)
 
     monkeypatch.setattr("featrix_core.predictor.fitting.PredictorObjective", Watching)
     fitted = _fit(credit_space, batch, labels, _plan(folds), epochs=1, times_N=times)
