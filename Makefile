@@ -82,5 +82,11 @@ bench-space: setup ## the embedding space: quality, few labels, tokens, time, co
 	@$(BIN)/python -m benchmarks.space --data-dir "$(DATA_DIR)"
 	@$(BIN)/python -m benchmarks.space_report
 
+.PHONY: bench-quality
+bench-quality: setup ## predictors on 18 real sets beside linear, boosted and deep models (hours; goes on where it stopped)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[quality]"
+	@$(BIN)/python -m benchmarks.quality --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.quality_report
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -13,6 +13,14 @@ from typing import Any
 
 import pytest
 
+QUALITY = {
+    "lightning-utilities",
+    "psutil",
+    "pytabkit",
+    "pytorch-lightning",
+    "torchmetrics",
+    "xgboost-cpu",
+}
 PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!]+)$")
 
 
@@ -47,7 +55,9 @@ def test_environment_is_the_pinned_one(pins: dict[str, str]) -> None:
         for name in installed
         if name.startswith(("nvidia-", "cuda-", "triton"))
     }
-    assert {n: v for n, v in installed.items() if n not in own | beyond} == pins
+    here = {n: v for n, v in installed.items() if n not in own | beyond}
+    # The extra `quality` is installed by its own benchmark alone, whole.
+    assert here in (pins, {n: v for n, v in pins.items() if n not in QUALITY})
 
 
 def test_direct_dependencies_are_pinned(project: dict[str, Any], pins: dict[str, str]) -> None:

@@ -1,0 +1,78 @@
+"""This project's answers: a space on the training rows, a predictor on top, all from raw cells."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.quality_figures import Answers
+from benchmarks.quality_sets import Kind
+from benchmarks.space_arms import plan_of
+from featrix_core.embedding_space import EmbeddingSpace
+from featrix_core.predictor.response import ClassScores
+from featrix_core.single_predictor import SinglePredictor
+
+GOAL = "the goal"
+FEATRIX, NET_ONLY = "featrix", "featrix, net only"
+OWN: dict[str, bool | None] = {NET_ONLY: None}
+"""Fits and their `ensemble=`; None leaves the argument to the constructor."""
+# Once the constructor takes `ensemble`: {FEATRIX: None}, and the net's answers of the same fit in `featrix_answers`.
+
+
+def featrix_answers(
+    train: pd.DataFrame,
+    y: pd.Series,
+    test: pd.DataFrame,
+    kind: Kind,
+    seed: int,
+    ensemble: bool | None = None,
+    *,
+    names: tuple[str, ...] = (),
+    epochs: int | None = None,
+) -> dict[str, Answers]:
+    """Fit on raw training rows, answer the test rows, by method; nothing is tuned to the table.
+
+    Args:
+        y: class names or numbers, row by row as `train`.
+        ensemble: what the predictor is told; None leaves its default.
+        names: class names in the order of the answers' columns, the positive one last of two.
+        epochs: of space and predictor; their plans decide when left out.
+    """
+    options: dict[str, Any] = {} if ensemble is None else {"ensemble": ensemble}
+    if kind == "binary":
+        options["positive_label"] = names[1]
+    started = time.perf_counter()
+    space = EmbeddingSpace(train, n_epochs=epochs, seed=seed).train()
+    with_space = time.perf_counter()
+    predictor = SinglePredictor(space, seed=seed, **options)
+    labelled = train.assign(**{GOAL: np.asarray(y)})
+    type_ = "scalar" if kind == "regression" else "set"
+    predictor.prep_for_training(labelled, GOAL, type_).train(epochs)
+    seconds = time.perf_counter() - started
+    notes = {
+        "space": plan_of(space, with_space - started),
+        "predictor": {k: predictor.training_info[k] for k in ("plan", "hidden_layers")},
+    }
+    return {NET_ONLY: _answers(predictor, test, names, seconds, notes)}
+
+
+def _answers(
+    predictor: SinglePredictor,
+    test: pd.DataFrame,
+    names: tuple[str, ...],
+    fit_seconds: float,
+    notes: dict[str, Any],
+) -> Answers:
+    started = time.perf_counter()
+    scores = predictor.scores(test)
+    seconds = time.perf_counter() - started
+    if not isinstance(scores, ClassScores):
+        said_N, ends = scores.prediction_N, (scores.low_N, scores.high_N)
+        return Answers(said_N, fit_seconds, seconds, *ends, notes=notes)
+    place = [predictor.classes.index(name) for name in names]
+    chances_NK = scores.probabilities_NK
+    sets_NK = None if scores.sets is None else scores.sets.contains(chances_NK)[:, place]
+    return Answers(chances_NK[:, place], fit_seconds, seconds, sets_NK=sets_NK, notes=notes)
