@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers.models.bert.modeling_bert import BertModel
 
+    from featrix_core.strings.engine import EngineName
+
 MAX_TOKENS = 256
 """What the model was made for; further tokens are not read."""
 LENGTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, MAX_TOKENS)
@@ -36,6 +38,8 @@ _FIRST, _LAST = 101, 102  # [CLS] and [SEP]: the text that fills up a batch
 
 class MiniLM:
     """The model and its tokenizer, read from a folder with safetensors and tokenizer.json."""
+
+    name: EngineName = "torch"
 
     def __init__(self, folder: Path) -> None:
         """Load the weights (90 MB) and check nothing else: `folder` was looked at before."""
@@ -57,6 +61,20 @@ class MiniLM:
             )
             self._model.eval()  # type: ignore[no-untyped-call]
 
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token numbers of n texts, between 2 and 256 each."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+        """Grid steps (n, 384) of n tokenized texts, computed by the calling thread alone."""
+        import torch
+
+        torch.set_num_threads(1)  # of this thread and of those that start later
+        steps = np.empty((len(tokens), DIMENSION), np.int16)
+        for length, rows in _batches([len(ids) for ids in tokens]):
+            steps[rows] = self._forward([tokens[row] for row in rows], length)
+        return steps
+
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.int16]:
@@ -66,7 +84,7 @@ class MiniLM:
         """
         import torch
 
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        tokens = self.tokenize(texts)
         batches = list(_batches([len(ids) for ids in tokens]))
         steps = np.empty((len(texts), DIMENSION), np.int16)
         done, threads = 0, torch.get_num_threads()
@@ -89,7 +107,7 @@ class MiniLM:
             torch.set_num_threads(threads)
         return steps
 
-    def _forward(self, tokens: list[list[int]], length: int) -> NDArray[np.int16]:
+    def _forward(self, tokens: Sequence[Sequence[int]], length: int) -> NDArray[np.int16]:
         """One batch of at most `batch_rows(length)` texts, filled up to exactly that many."""
         import torch
 

@@ -72,8 +72,8 @@ def test_long_work_reports_its_progress(monkeypatch: pytest.MonkeyPatch) -> None
         fresh.embed(["short", "work"])  # loading the model is not embedding
         assert not heard or heard[-1][1:] == (2.0, 2.0)
         heard.clear()
-        monkeypatch.setattr("featrix_core.strings.embedder._SILENT_SECONDS", 0.0)
-        monkeypatch.setattr("featrix_core.strings.embedder._SLAB", 50)
+        monkeypatch.setattr("featrix_core.strings.caching._SILENT_SECONDS", 0.0)
+        monkeypatch.setattr("featrix_core.strings.caching._SLAB", 50)
         fresh.embed([f"text {n}" for n in range(120)] * 2)
     assert {what for what, _, _ in heard} == {"texts embedded"}
     assert [done for _, done, _ in heard] == sorted({done for _, done, _ in heard})

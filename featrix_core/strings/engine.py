@@ -1,0 +1,59 @@
+"""What computes sentence vectors: torch or ONNX Runtime, behind one interface (STR-1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featrix_core.files import sha256_of
+
+EngineName: TypeAlias = Literal["torch", "onnx"]
+MODEL_NAME = "all-MiniLM-L6-v2"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class Engine(Protocol):
+    """A loaded model. Safe for threads; a text's vector never depends on the texts beside it."""
+
+    name: EngineName
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token numbers of n texts, between 2 and 256 each."""
+        ...
+
+    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+        """Grid steps (n, 384) of n ≥ 1 tokenized texts, computed in the calling thread."""
+        ...
+
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None
+    ) -> NDArray[np.int16]:
+        """Grid steps (n, 384) of n texts; `on_batch` hears how many are done."""
+        ...
+
+
+def load_engine(name: EngineName, folder: Path) -> Engine:
+    """The engine of that name with the weights in `folder`."""
+    if name == "onnx":
+        from featrix_core.strings.onnx_engine import OnnxMiniLM
+
+        return OnnxMiniLM(folder)
+    from featrix_core.strings.minilm import MiniLM
+
+    return MiniLM(folder)
+
+
+def fingerprint_of(name: EngineName, folder: Path) -> str:
+    """Model, beginning of the weights' sha256 and, since it moves some coordinates by one step of the
+    grid, the engine where that is not torch."""
+    weights = f"{MODEL_NAME}:{sha256_of(folder / WEIGHTS_FILE)[:16]}"
+    return weights if name == "torch" else f"{weights}:{name}"
+
+
+def engine_of(fingerprint: str) -> EngineName:
+    """The engine that a fingerprint of `fingerprint_of` names."""
+    return "onnx" if fingerprint.endswith(":onnx") else "torch"
