@@ -1,0 +1,142 @@
+"""The strings service as a process: ports, signals, logs (STR-1)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featrix_core.errors import FeatrixUserError
+from featrix_core.strings.embedder import find_weights
+from featrix_core.strings.engine import EngineName
+from featrix_core.strings.logs import FIELDS, log_json
+
+if TYPE_CHECKING:
+    from featrix_core.strings.service import StringsService
+
+_LONGEST_DRAIN = 60
+_KEEP_ALIVE = 75  # seconds; longer than clients' pools keep an idle connection
+_log = logging.getLogger(__name__)
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    metrics_port: int = 9090,
+    *,
+    model_path: Path | None = None,
+    engine: EngineName = "onnx",
+    threads: int | None = None,
+    token_file: Path | None = None,
+    drain_seconds: float = 0.0,
+    cache_entries: int | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun and return.
+
+    `threads` batches are computed at a time, by default one per core. `token_file` holds the bearer
+    token that callers must show. After the signal the service is not ready, and `drain_seconds` later
+    it takes no more connections.
+
+    Raises:
+        FeatrixUserError: no weights, an unreadable or empty token file, or a port that is taken.
+    """
+    from prometheus_client import start_http_server
+
+    from featrix_core.strings.service import StringsService
+
+    service = StringsService(
+        find_weights(model_path),
+        engine=engine,
+        threads=threads or len(os.sched_getaffinity(0)),
+        token=None if token_file is None else _token(token_file),
+        cache_entries=cache_entries,
+    )
+    log_json()
+    try:
+        metrics_server, metrics_thread = start_http_server(
+            metrics_port, addr=host, registry=service.metrics.registry
+        )
+    except OSError as error:
+        raise FeatrixUserError(
+            f"The metrics cannot be served on {host}:{metrics_port}: {error.strerror}",
+            remedy="Choose another --metrics-port",
+        ) from None
+    try:
+        if not asyncio.run(_run(service, host, port, drain_seconds)):
+            raise FeatrixUserError(
+                f"The service cannot listen on {host}:{port}", remedy="Choose another --port"
+            )
+    finally:
+        metrics_server.shutdown()
+        metrics_thread.join()
+        service.close()
+    _log.info("Stopped")
+
+
+async def _run(service: StringsService, host: str, port: int, drain_seconds: float) -> bool:
+    """Serve until a signal; False if the port could not be had."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Leaves signals to this module: uvicorn would raise them again and spoil the exit status."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    server = Server(
+        uvicorn.Config(
+            service.app,
+            host=host,
+            port=port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_LONGEST_DRAIN,
+        )
+    )
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    def drain() -> None:
+        if service.draining:
+            server.force_exit = True
+            return stop()
+        _log.info("Draining", extra={FIELDS: {"seconds": drain_seconds}})
+        service.drain()
+        loop.call_later(drain_seconds, stop)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, drain)
+    # Alive while the model loads: probes tell a slow start from a dead process.
+    loading = asyncio.create_task(asyncio.to_thread(service.load))
+    loading.add_done_callback(lambda task: stop() if task.exception() else None)
+    try:
+        await server.serve()
+    except SystemExit:  # what uvicorn does about a port that is taken
+        await asyncio.wait((loading,))
+        return False
+    await loading
+    return True
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FeatrixUserError(
+            f"The token file {path} cannot be read: {type(error).__name__}",
+            remedy="Name a readable text file that holds the token",
+        ) from None
+    if not token:
+        raise FeatrixUserError(f"The token file {path} is empty", remedy="Write the token into it")
+    return token
