@@ -1,0 +1,318 @@
+"""Puts the figures of `results/quality.json` between the markers of `benchmarks/README.md`, and draws the plot.
+
+    python -m benchmarks.quality_report
+    python -m benchmarks.quality_report --show      # prints, writes nothing
+
+A suite that is not complete shows what is there; ranks, gaps and the plot read complete sets alone. Where the
+project's README has `quality-summary` markers, a short table goes between them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import readme
+from benchmarks.quality import RESULT, cells
+from benchmarks.quality_figures import SCORE
+from benchmarks.quality_own import FEATRIX, NET_ONLY
+from benchmarks.quality_peers import PEERS, TUNED
+from benchmarks.quality_plot import draw
+from benchmarks.quality_ranks import (
+    Differences,
+    Found,
+    differences,
+    ece_ratios,
+    everywhere,
+    gaps,
+    gathered,
+    mean_ranks,
+    normalised,
+    standing,
+)
+from benchmarks.space_cells import HERE
+from benchmarks.space_tables import markdown
+from featrix_core.files import read_json, write_text
+
+README = HERE / "README.md"
+PLOT = HERE.parent / "docs" / "quality_cd.png"
+START, END = "<!-- quality:start -->", "<!-- quality:end -->"
+SUMMARY_START, SUMMARY_END = "<!-- quality-summary:start -->", "<!-- quality-summary:end -->"
+NOTHING = "No results are committed yet."
+
+
+def read_cells(path: Path = RESULT) -> dict[str, Any]:
+    """The result file, or one without cells."""
+    result: dict[str, Any] = read_json(path) if path.is_file() else {"cells": {}}
+    return result
+
+
+def owns(found: Found) -> list[str]:
+    """This project's methods, as far as they were measured; the default first."""
+    return [m for m in (FEATRIX, NET_ONLY) if m in found.methods]
+
+
+def rank_methods(found: Found) -> tuple[list[str], list[str]]:
+    """Methods that are ranked, and the sets on which all of them are whole."""
+    methods = everywhere(found)
+    return methods, found.complete(methods)
+
+
+def difference(found: Found) -> Differences | None:
+    """Of the scores on complete sets."""
+    methods, sets = rank_methods(found)
+    return differences(found.scores(sets, methods), methods) if sets else None
+
+
+def block(result: dict[str, Any]) -> str:
+    """Markdown of all results."""
+    if not result["cells"]:
+        return NOTHING
+    found = gathered(result["cells"])
+    parts = [
+        _by_set(found),
+        _ranks(found, *rank_methods(found)),
+        _small(found),
+        _plot(found),
+        _against(found),
+        _gaps(found),
+        _calibration(found),
+        _coverage(found),
+        _cost(found),
+        [_footer(result)],
+    ]
+    return "\n".join(line for part in parts if part for line in [*part, ""]).rstrip("\n")
+
+
+def _mean(values: Iterable[float], digits: int) -> str:
+    there = list(values)
+    return f"{np.mean(there):.{digits}f}" if there else ""
+
+
+def _by_set(found: Found) -> list[str]:
+    rows = []
+    for name in found.sets:
+        kind = found.kinds[name]
+        measure = "R²" if kind == "regression" else "AUC"
+        figures = [found.values(name, m, SCORE[kind]).values() for m in found.methods]
+        rows.append([name, kind, measure, *(_mean(own, 4) for own in figures)])
+    return markdown(["set", "target", "measure", *found.methods], rows, left=3)
+
+
+def _ranks(found: Found, methods: list[str], sets: list[str]) -> list[str]:
+    if not sets or len(methods) < 2:
+        return []
+    scores, losses = found.scores(sets, methods), found.losses(sets, methods)
+    columns = [
+        mean_ranks(scores, methods, best_is_high=True),
+        mean_ranks(losses, methods, best_is_high=False),
+        normalised(scores, methods),
+    ]
+    rows = [[m, *(f"{column[m]:.2f}" for column in columns)] for m in methods]
+    rows.sort(key=lambda row: float(row[1]))
+    head = [
+        f"{len(sets)} complete sets",
+        "mean rank, AUC or R²",
+        "mean rank, log loss or RMSE",
+        "mean normalised score",
+    ]
+    return markdown(head, rows)
+
+
+def _small(found: Found) -> list[str]:
+    """Ranks with the tuned rival, on the sets that it is asked on."""
+    if TUNED not in found.methods:
+        return []
+    return _ranks(found, found.methods, found.complete(found.methods))
+
+
+def _plot(found: Found) -> list[str]:
+    told = difference(found)
+    if told is None:
+        return []
+    return [
+        f"![Critical difference of the mean ranks](../docs/{PLOT.name})",
+        "",
+        f"Friedman's test over {told.sets} sets: p = {told.p_value:.2g}; mean ranks that are less than "
+        f"{told.distance:.2f} apart are not told apart at 5 % (Nemenyi).",
+    ]
+
+
+def _against(found: Found) -> list[str]:
+    rows = []
+    for own in owns(found):
+        for peer in PEERS:
+            told = standing(found, own, peer)
+            if told is not None:
+                rows.append([own, peer, told.text, f"{told.mean:+.4f}"])
+    head = ["method", "against", "sets won / tied / lost", "mean difference, AUC or R²"]
+    return markdown(head, rows, left=2) if rows else []
+
+
+def _gaps(found: Found) -> list[str]:
+    rows = []
+    for own in owns(found):
+        apart = gaps(found, own)
+        if apart:
+            worst = max(apart, key=lambda name: apart[name][1])
+            peer, gap = apart[worst]
+            within = sum(gap <= 0.01 for _, gap in apart.values())
+            rows.append([own, worst, peer, f"{-gap:+.4f}", f"{within} of {len(apart)}"])
+    head = ["method", "its worst set", "best peer there", "difference", "sets within 0.01"]
+    return markdown(head, rows, left=3) if rows else []
+
+
+def _calibration(found: Found) -> list[str]:
+    rows = []
+    for own in owns(found):
+        for peer in PEERS:
+            ratios = list(ece_ratios(found, own, peer).values())
+            if ratios:
+                half = sum(ratio <= 0.5 for ratio in ratios)
+                shown = [f"{np.median(ratios):.2f}", f"{max(ratios):.2f}"]
+                rows.append([own, peer, *shown, f"{half} of {len(ratios)}"])
+    head = ["method", "its ECE as a part of that of", "median", "largest", "sets at most half"]
+    return markdown(head, rows, left=2) if rows else []
+
+
+def _coverage(found: Found) -> list[str]:
+    rows = []
+    for own in owns(found):
+        for name in found.sets:
+            numbers = found.kinds[name] == "regression"
+            figure, size = (
+                ("coverage", "mean_interval_width") if numbers else ("set_coverage", "set_size")
+            )
+            held = list(found.values(name, own, figure).values())
+            if held:
+                what = "90 % interval" if numbers else "prediction set"
+                wide = _mean(found.values(name, own, size).values(), 3)
+                rows.append([own, name, what, f"{100 * np.mean(held):.1f} %", wide])
+    return markdown(["method", "set", "of", "coverage", "mean width or size"], rows, left=3)[
+        : None if rows else 0
+    ]
+
+
+def _times(found: Found, method: str) -> tuple[list[float], list[float], list[float]]:
+    """Seconds to fit, seconds to predict and MiB of all folds."""
+    folds = [
+        f for (_, m), by_fold in found.figures.items() if m == method for f in by_fold.values()
+    ]
+    return (
+        [float(f["fit_seconds"]) for f in folds],
+        [float(f["predict_seconds"]) for f in folds],
+        [float(f["peak_memory_mib"]) for f in folds if f.get("peak_memory_mib") is not None],
+    )
+
+
+def _cost(found: Found) -> list[str]:
+    rows = []
+    for method in found.methods:
+        fit, predict, memory = _times(found, method)
+        peak = f"{max(memory):,.0f}" if memory else ""
+        spent = [f"{np.median(fit):.1f}", f"{max(fit):.1f}", f"{np.median(predict):.2f}"]
+        rows.append([method, *spent, peak])
+    head = ["method", "seconds to fit, median", "largest", "to predict, median", "peak MiB"]
+    return markdown(head, rows)
+
+
+def _footer(result: dict[str, Any]) -> str:
+    info, measured = result["machine"], result["cells"].values()
+    dates = sorted({cell["date"] for cell in measured})
+    span = dates[0] if len(dates) == 1 else f"{dates[0]} … {dates[-1]}"
+    loads = [cell["load"] for cell in measured]
+    threads = sorted({cell["threads"] for cell in measured})
+    commits = Counter(cell["commit"] for cell in measured).most_common()
+    return (
+        f"`make bench-quality`: {len(measured)} of {len(cells(Path()))} cells, {span}, "
+        f"{info['processor']}, {info['cores']} cores, {' or '.join(map(str, threads))} threads, load "
+        f"{min(loads):.0f}–{max(loads):.0f}; cells by commit: "
+        + ", ".join(f"{commit} {count}" for commit, count in commits)
+        + "."
+    )
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A short table for the project's README, from complete sets: a row per method, best rank first."""
+    found = gathered(result["cells"])
+    methods, sets = rank_methods(found)
+    if not sets or len(methods) < 2:
+        return NOTHING
+    scores, losses = found.scores(sets, methods), found.losses(sets, methods)
+    by_score = mean_ranks(scores, methods, best_is_high=True)
+    by_loss = mean_ranks(losses, methods, best_is_high=False)
+    first = owns(found)[0] if owns(found) else None
+    rows = []
+    for method in sorted(methods, key=lambda m: by_score[m]):
+        told = None if first in (None, method) else standing(found, first, method)
+        # Different measures: a plain mean over AUC and R² says where a method stands, not what it is.
+        mean = np.mean([row[method] for row in scores.values()])
+        fit = _times(found, method)[0]
+        rows.append(
+            [
+                method,
+                f"{by_score[method]:.2f}",
+                f"{by_loss[method]:.2f}",
+                f"{mean:.4f}",
+                "" if told is None else told.text,
+                f"{np.median(fit):.0f} ({max(fit):.0f})",
+            ]
+        )
+    head = [
+        "method",
+        "mean rank, AUC or R²",
+        "mean rank, log loss or RMSE",
+        "mean AUC or R²",
+        f"{first or FEATRIX} won / tied / lost",
+        "seconds to fit, median (largest)",
+    ]
+    kinds = Counter("regression" if found.kinds[s] == "regression" else "classes" for s in sets)
+    return "\n".join(
+        [
+            *markdown(head, rows),
+            "",
+            f"{len(sets)} real sets ({kinds['classes']} with classes, {kinds['regression']} with numbers), "
+            "the same folds for all.",
+            _footer(result),
+        ]
+    )
+
+
+def filled(text: str, table: str) -> str:
+    """`text` with `table` between this report's markers."""
+    return readme.filled(text, table, START, END)
+
+
+def filled_summary(text: str, result: dict[str, Any]) -> str:
+    """The project's README with its short table; unchanged where it has no markers for it."""
+    if SUMMARY_START not in text:
+        return text
+    return readme.filled(text, summary(result), SUMMARY_START, SUMMARY_END)
+
+
+def main(given: list[str] | None = None) -> None:
+    """Rewrite both READMEs and the plot from the result file, or print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--show", action="store_true", help="print, write nothing")
+    parser.add_argument("--result", type=Path, default=RESULT)
+    arguments = parser.parse_args(given)
+    result = read_cells(arguments.result)
+    if arguments.show:
+        print(block(result), summary(result), sep="\n\n")
+        return
+    told = difference(gathered(result["cells"]))
+    if told is not None:
+        draw(told, PLOT)
+    write_text(README, filled(README.read_text(encoding="utf-8"), block(result)))
+    own = readme.README.read_text(encoding="utf-8")
+    if (shown := filled_summary(own, result)) != own:
+        write_text(readme.README, shown)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The report of the quality suite, from results with known scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import quality_report
+from benchmarks.quality import asks
+from benchmarks.quality_own import FEATRIX, NET_ONLY
+from benchmarks.quality_peers import PEERS, TUNED
+from benchmarks.quality_plot import draw
+from benchmarks.quality_ranks import (
+    cliques,
+    differences,
+    ece_ratios,
+    everywhere,
+    gaps,
+    gathered,
+    mean_ranks,
+    normalised,
+    standing,
+)
+from benchmarks.quality_sets import ROWS, fold_count
+
+NUMBERS = {"medical_cost", "ames", "ev_charging", "bikeshare", "avocados", "diamonds"}
+SETS = ("german_credit", "medical_cost", "attrition", "ames", "ev_charging", "telco_churn")
+
+
+def _figures(name: str, score: float) -> dict[str, Any]:
+    seconds = {"fit_seconds": 2.0, "predict_seconds": 0.1}
+    if name in NUMBERS:
+        return {"r2": score, "rmse": 10.0 * (1.0 - score), "mae": 1.0, **seconds}
+    return {"roc_auc": score, "log_loss": 1.0 - score, "ece": 0.1, **seconds}
+
+
+def _cells(scores: dict[str, float], sets: tuple[str, ...] = SETS) -> dict[str, dict[str, Any]]:
+    """Every fold of every set; a little noise of the fold, the same for all methods."""
+    found = {}
+    for name in sets:
+        for method, score in scores.items():
+            if method == TUNED and not asks(method, name):
+                continue
+            for fold in range(fold_count(ROWS[name])):
+                figures = _figures(name, score + 0.001 * fold)
+                if method == FEATRIX:
+                    figures |= (
+                        {"ece": 0.04}
+                        if "ece" in figures
+                        else {"coverage": 0.9, "mean_interval_width": 2.0}
+                    )
+                found[f"quality/{name}/{method}/{fold}"] = {
+                    "kind": "regression" if name in NUMBERS else "binary",
+                    "rows": 800, "test_rows": 200, "peak_memory_mib": 700, "threads": 2,
+                    "commit": "abc", "date": "2026-01-01", "load": 1.0,
+                    "methods": {method: figures},
+                }  # fmt: skip
+    return found
+
+
+SCORES = {m: 0.80 - 0.01 * k for k, m in enumerate((FEATRIX, *PEERS))}
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    machine = {"processor": "some", "cores": 2, "date": "2026-01-01"}
+    return {"machine": machine, "cells": _cells(SCORES)}
+
+
+def test_ranks_and_normalised_scores() -> None:
+    table = {"a": {"x": 0.9, "y": 0.8, "z": 0.8}, "b": {"x": 0.5, "y": 0.7, "z": 0.6}}
+    methods = ["x", "y", "z"]
+    assert mean_ranks(table, methods, best_is_high=True) == {"x": 2.0, "y": 1.75, "z": 2.25}
+    assert mean_ranks(table, methods, best_is_high=False)["x"] == 2.0
+    assert normalised(table, methods) == pytest.approx({"x": 0.5, "y": 0.5, "z": 0.25})
+
+
+def test_wins_ties_and_losses_are_paired() -> None:
+    cells = _cells({FEATRIX: 0.8, "LightGBM": 0.79, "XGBoost": 0.81, "CatBoost": 0.8})
+    for name, cell in cells.items():
+        if "/CatBoost/" in name:
+            figures = cell["methods"]["CatBoost"]
+            key = "r2" if "r2" in figures else "roc_auc"
+            # Ahead on one fold, behind on the next.
+            figures[key] += 0.05 * (-1) ** int(name[-1])
+    found = gathered(cells)
+    expected = {"LightGBM": (6, 0, 0), "XGBoost": (0, 0, 6), "CatBoost": (0, 6, 0)}
+    for peer, counts in expected.items():
+        told = standing(found, FEATRIX, peer)
+        assert told is not None
+        assert (told.wins, told.ties, told.losses) == counts
+    assert standing(found, FEATRIX, "TabM") is None
+
+
+def test_incomplete_sets_are_not_ranked(result: dict[str, Any]) -> None:
+    del result["cells"]["quality/ames/LightGBM/4"]
+    found = gathered(result["cells"])
+    assert found.complete(everywhere(found)) == [s for s in found.sets if s != "ames"]
+    assert "ames" not in gaps(found, FEATRIX)
+    assert found.gain("ames", FEATRIX, "LightGBM") is None
+    text = quality_report.block(result)
+    assert "| 5 complete sets |" in text
+    assert "| ames | regression | R² | 0.8020 |" in text
+
+
+def test_a_joint_cell_counts_before_one_of_its_methods(result: dict[str, Any]) -> None:
+    for name, cell in list(result["cells"].items()):
+        if f"/{FEATRIX}/" in name:
+            alone = name.replace(FEATRIX, NET_ONLY)
+            result["cells"][alone] = {**cell, "methods": {NET_ONLY: dict(cell["methods"][FEATRIX])}}
+            cell["methods"][NET_ONLY] = {**cell["methods"][FEATRIX], "fit_seconds": 99.0}
+    found = gathered(result["cells"])
+    assert set(found.values("ames", NET_ONLY, "fit_seconds").values()) == {99.0}
+    assert quality_report.owns(found) == [FEATRIX, NET_ONLY]
+
+
+def test_the_report_names_what_the_issue_asks_for(result: dict[str, Any]) -> None:
+    text = quality_report.block(result)
+    assert f"| {FEATRIX} | 1.00 | 1.00 | 1.00 |" in text
+    assert f"| {FEATRIX} | linear | 6 / 0 / 0 | +0.0100 |" in text
+    assert "linear | +0.0100 | 6 of 6 |" in text, "never behind"
+    assert f"| {FEATRIX} | LightGBM | 0.40 | 0.40 | 3 of 3 |" in text
+    assert f"| {FEATRIX} | ames | 90 % interval | 90.0 % | 2.000 |" in text
+    assert "critical-difference" not in text and "Friedman" in text
+    assert "abc" in text
+    assert ece_ratios(gathered(result["cells"]), FEATRIX, "linear")["attrition"] == pytest.approx(
+        0.4
+    )
+
+
+def test_the_short_table_has_a_row_per_method_best_first(result: dict[str, Any]) -> None:
+    lines = quality_report.summary(result).splitlines()
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:9]] == [
+        m for m in SCORES if m != TUNED
+    ]
+    assert "6 real sets (3 with classes, 3 with numbers)" in "\n".join(lines)
+    text = f"# Title\n{quality_report.SUMMARY_START}\n{quality_report.SUMMARY_END}\n"
+    shown = quality_report.filled_summary(text, result)
+    assert lines[0] in shown
+    assert quality_report.filled_summary(shown, result) == shown
+    assert quality_report.filled_summary("no markers", result) == "no markers"
+
+
+def test_no_results_are_told(tmp_path: Path) -> None:
+    nothing = quality_report.read_cells(tmp_path / "none.json")
+    assert (
+        quality_report.block(nothing) == quality_report.summary(nothing) == quality_report.NOTHING
+    )
+
+
+def test_the_plot_tells_apart_what_the_test_does(tmp_path: Path) -> None:
+    methods = [f"m{k}" for k in range(4)]
+    table = {f"s{k}": {m: 1.0 - 0.1 * j for j, m in enumerate(methods)} for k in range(12)}
+    found = differences(table, methods)
+    assert found is not None
+    assert found.p_value < 1e-5
+    # Demšar (2006): 2.569 for four methods.
+    assert found.distance == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 12)), rel=1e-3)
+    assert cliques(found) == [(1.0, 2.0), (2.0, 3.0), (3.0, 4.0)]
+    assert differences(dict(list(table.items())[:4]), methods) is None
+    for path in (tmp_path / "one.png", tmp_path / "two.png"):
+        draw(found, path)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_readme_has_a_place_for_the_report() -> None:
+    text = quality_report.README.read_text(encoding="utf-8")
+    assert "| table |" in quality_report.filled(text, "| table |")
