@@ -9,7 +9,7 @@ on such a table, the log loss has to say that it is none.
 | DEAD_NETWORK | spread of probabilities under 0.005 | standard deviation under 0.005 of the target's |
 | CONSTANT_PROBABILITY | spread under 0.03, or range under 0.05 | under 0.03 of the target's |
 | SINGLE_CLASS_BIAS | over 95 % of rows get one class, and its mean probability is well over its share | – |
-| RANDOM_PREDICTIONS | AUC under 0.55, and 0.65 out of a standard error's reach | rank correlation under 0.1, likewise |
+| RANDOM_PREDICTIONS | AUC under 0.55, and 0.65 out of 1.5 standard errors' reach | rank correlation under 0.1, likewise |
 | UNDERCONFIDENT | over 70 % of rows at most 0.6 sure (1.2 / classes), and sharper answers score clearly better | – |
 | POOR_DISCRIMINATION | AUC under 0.65, accuracy under 0.6, spread over 0.1, worse than the shares alone | – |
 
@@ -45,7 +45,7 @@ FEWEST_ROWS = 20
 """Validation rows that anything is said about."""
 DEAD_STD, CONSTANT_STD, CONSTANT_RANGE, VARIED_STD = 0.005, 0.03, 0.05, 0.1
 SINGLE_SHARE, BIAS, BIAS_ERRORS = 0.95, 0.05, 3.0
-RANDOM_AUC, POOR_AUC = 0.55, 0.65
+RANDOM_AUC, POOR_AUC, AUC_ERRORS = 0.55, 0.65, 1.5
 POOR_SURENESS = 1.2
 """Times the even share: 0.6 of two classes. Limit of unsure answers, and of a poor accuracy."""
 UNSURE_SHARE, SHARPER, SHARPER_GAIN, SHARPER_ERRORS = 0.7, 1.5, 0.01, 2.0
@@ -192,7 +192,7 @@ def _one_class(figures: dict[str, float]) -> bool:
 
 
 def _random(auc: float, error: float) -> bool:
-    return auc < RANDOM_AUC and auc + error < POOR_AUC
+    return auc < RANDOM_AUC and auc + AUC_ERRORS * error < POOR_AUC
 
 
 def _poor(figures: dict[str, float]) -> bool:

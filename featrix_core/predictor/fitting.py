@@ -215,7 +215,7 @@ def fit_members(
         done = run_loop(objective, training, timeline, shifted, watch=watch)
         updates, planned = updates + done.updates, planned + plan.training(len(train), 0).updates
         # What did not help one member is not tried on the next.
-        acts = acts and not watch.accepted
+        acts = acts and not watch.in_vain
         corrected = objective.correct_reverse_bias(done.best_epoch)
         if corrected is not None:
             timeline.corrective_actions.append(corrected)

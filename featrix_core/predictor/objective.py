@@ -196,6 +196,11 @@ class PredictorObjective:
         self._offset_K = None
         self._prepare()
 
+    @property
+    def softenable(self) -> bool:
+        """Whether the loss is a focal or weighted one."""
+        return self.loss_function.shifts_shares
+
     def soften_loss(self) -> dict[str, Any]:
         """Make the loss less of a focal or weighted one; what it is then, for the timeline."""
         self.use(self.loss_function.softened())

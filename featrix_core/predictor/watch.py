@@ -7,7 +7,8 @@ tried once, in this order, with a tenth of the training between two of them:
 | --- | --- |
 | SINGLE_CLASS_BIAS | the loss is made less of a focal or weighted one; the output biases are set to the shares |
 | DEAD_NETWORK | start again from other weights; rate × 3 |
-| CONSTANT_PROBABILITY, RANDOM_PREDICTIONS, UNDERCONFIDENT | rate × 3; start again from other weights |
+| CONSTANT_PROBABILITY, RANDOM_PREDICTIONS | rate × 3; start again from other weights |
+| UNDERCONFIDENT | the loss is made less of a focal or weighted one; rate × 3; start again from other weights |
 | POOR_DISCRIMINATION | rate halved |
 
 After the last one the training is taken as it is (`ACCEPT`). Members of a bag after one that had to be accepted
@@ -44,7 +45,7 @@ LADDERS: dict[str, tuple[str, ...]] = {
     SINGLE_CLASS_BIAS: (FOCAL_ADJUSTMENT, SHARE_RESET),
     CONSTANT_PROBABILITY: (LR_BOOST, RESTART),
     RANDOM_PREDICTIONS: (LR_BOOST, RESTART),
-    UNDERCONFIDENT: (LR_BOOST, RESTART),
+    UNDERCONFIDENT: (FOCAL_ADJUSTMENT, LR_BOOST, RESTART),
     POOR_DISCRIMINATION: (LR_CUT,),
 }
 """Interventions by mode, gravest mode first."""
@@ -57,6 +58,10 @@ FEWEST_EPOCHS = 5
 
 class Adjustable(Protocol):
     """What the watch needs of an objective."""
+
+    @property
+    def softenable(self) -> bool:
+        """Whether the loss is a focal or weighted one."""
 
     def soften_loss(self) -> dict[str, Any]:
         """Make the loss less of a focal or weighted one; figures for the timeline."""
@@ -108,9 +113,10 @@ class PredictorWatch:
         return list(self._state.labels)
 
     @property
-    def accepted(self) -> tuple[str, ...]:
-        """Modes that all interventions were tried on in vain."""
-        return tuple(self._state.accepted)
+    def in_vain(self) -> bool:
+        """Whether a failure was accepted, or outlives a restart."""
+        state = self._state
+        return bool(state.accepted) or (RESTART in state.tried and bool(state.lasted))
 
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs, as JSON."""
@@ -157,6 +163,8 @@ class PredictorWatch:
         late = age > (1.0 - REST) * self.plan.epochs
         for step in LADDERS[mode]:
             if step in state.tried or (late and step in (LR_BOOST, LR_CUT)):
+                continue
+            if step == FOCAL_ADJUSTMENT and not self.objective.softenable:
                 continue
             state.tried.append(step)
             return self._carried_out(step, mode, epoch)
