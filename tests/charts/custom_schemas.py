@@ -57,9 +57,6 @@ _SERVICE_MONITOR = _object(
             path=_text("^/"),
             interval=_DURATION,
             scrapeTimeout=_DURATION,
-            relabelings=_list(
-                _object("action regex", action={"enum": ["labeldrop"]}, regex=_text())
-            ),
         )
     ),
 )

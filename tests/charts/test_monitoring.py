@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
@@ -11,19 +12,19 @@ import pytest
 
 from tests.charts.rendering import CHART, Object, chart, only, render, values_of
 
-METRICS = {
-    "featrix_strings_requests_total": {"endpoint", "code"},
-    "featrix_strings_request_seconds_bucket": {"endpoint", "le"},
-    "featrix_strings_cache_hits_total": set(),
-    "featrix_strings_cache_misses_total": set(),
-    "featrix_strings_cache_evictions_total": set(),
-    "featrix_strings_cache_bytes": set(),
-    "featrix_strings_queue_texts": set(),
-    "featrix_strings_rejected_total": set(),
-    "featrix_strings_model_info": {"fingerprint"},
-    "up": set(),
-}
-TARGET = {"namespace", "service", "pod"}
+
+@functools.cache
+def metrics() -> dict[str, set[str]]:
+    """Every series of the real service, with its labels."""
+    from featrix_core.strings.metrics import ServiceMetrics
+
+    made = ServiceMetrics()
+    made.model.labels(fingerprint="a")
+    found: dict[str, set[str]] = {"up": set()}
+    for family in made.registry.collect():
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
 
 
 def selectors(expression: str) -> list[tuple[str, dict[str, str]]]:
@@ -57,7 +58,7 @@ def test_alerts_read_this_releases_metrics(name: str) -> None:
         for metric, matchers in selectors(rule["expr"]):
             assert matchers.pop("namespace") == "ml"
             assert matchers.pop("service") == service
-            assert matchers.keys() <= METRICS[metric]
+            assert matchers.keys() <= metrics()[metric]
 
 
 def test_few_alerts_wake_somebody() -> None:
@@ -74,15 +75,20 @@ def test_few_alerts_wake_somebody() -> None:
     assert dict(re.findall(r"^\| `(\w+)` \| (critical|warning) \|", readme, re.M)) == severities
 
 
-def test_probes_count_in_no_alert() -> None:
-    """A pod that starts answers its probes with 503, which is no failed request."""
-    expression = alerts(MONITORED)["StringEmbeddingErrors"]["expr"]
-    for _, matchers in selectors(expression):
-        (left_out,) = re.findall(r"\((.*?)\)", matchers["endpoint"])
-        pattern = re.compile(matchers["endpoint"])
-        assert "health" in left_out
-        assert pattern.fullmatch("/health/ready")
-        assert not pattern.fullmatch("/embed") and not pattern.fullmatch("/v1/embeddings")
+def test_alerts_on_requests_read_those_for_vectors() -> None:
+    from featrix_core.strings.metrics import ROUTES, STATUSES
+
+    rules = alerts(MONITORED)
+    for name, statuses in (
+        ("StringEmbeddingErrors", {500, 503}),
+        ("StringEmbeddingAtCapacity", {429}),
+    ):
+        some, every = (matchers for _, matchers in selectors(rules[name]["expr"]))
+        assert every["route"] == some["route"]
+        read = [route for route in ROUTES if re.fullmatch(every["route"], route)]
+        assert read == ["/embed", "/v1/embeddings"]
+        assert {s for s in STATUSES if re.fullmatch(some["status"], str(s))} == statuses
+        assert "status" not in every
 
 
 def test_thresholds_are_values() -> None:
@@ -115,12 +121,13 @@ def test_monitor_reads_the_metrics_service_only() -> None:
     (endpoint,) = spec["endpoints"]
     ports = only(objects, "Service", "-metrics")["spec"]["ports"]
     assert [port["name"] for port in ports] == [endpoint["port"]]
-    # Otherwise Prometheus would rename the service's own label to "exported_endpoint".
-    assert endpoint["relabelings"] == [{"action": "labeldrop", "regex": "endpoint"}]
+    # Labels that the operator adds; Prometheus would rename the service's own of these names.
+    added = {"namespace", "service", "pod", "container", "endpoint", "job", "instance"}
+    assert not added & set().union(*metrics().values())
     assert only(objects, "ServiceMonitor")["metadata"]["labels"]["release"] == "prometheus"
 
 
-def test_dashboard_shows_every_metric() -> None:
+def test_dashboard() -> None:
     board = dashboard(MONITORED)
     variables = {v["name"]: v["query"] for v in board["templating"]["list"]}
     assert variables == {
@@ -137,12 +144,12 @@ def test_dashboard_shows_every_metric() -> None:
             for metric, matchers in selectors(target["expr"]):
                 assert matchers.pop("namespace") == "$namespace"
                 assert matchers.pop("service") == "$service"
-                assert matchers.keys() <= METRICS[metric]
+                assert matchers.keys() <= metrics()[metric]
                 shown.add(metric)
             in_legend = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
             grouped = re.search(r"by \((.*?)\)", target["expr"])
             assert in_legend <= set(re.split(", ", grouped[1]) if grouped else [])
-    assert shown == METRICS.keys()
+    assert shown == names() | {"up"}, "all that the chart names is shown"
 
 
 def test_panels_do_not_cover_each_other() -> None:
@@ -171,9 +178,12 @@ def test_two_releases_have_two_dashboards() -> None:
     assert all(len(uid) <= 40 for uid in uids)
 
 
+def names() -> set[str]:
+    (source,) = (t["data"] for t in chart().templates if t["name"].endswith("_metrics.tpl"))
+    return set(re.findall(r"featrix_strings_\w+", source))
+
+
 def test_names_of_metrics_are_kept_in_one_place() -> None:
-    templates = {t["name"]: t["data"] for t in chart().templates}
-    holders = [name for name, text in templates.items() if "featrix_strings_" in text]
+    holders = [t["name"] for t in chart().templates if "featrix_strings_" in t["data"]]
     assert holders == ["templates/_metrics.tpl"]
-    names = set(re.findall(r"featrix_strings_\w+", templates["templates/_metrics.tpl"]))
-    assert names == METRICS.keys() - {"up"}
+    assert names() <= metrics().keys()

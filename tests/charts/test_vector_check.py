@@ -30,7 +30,7 @@ def _real() -> tuple[dict[str, list[float]], str]:
     """Vectors of the texts that the program asks for, and the model's fingerprint."""
     from featrix_core.strings.embedder import LocalTextEmbedder
 
-    embedder = LocalTextEmbedder()
+    embedder = LocalTextEmbedder(engine="onnx")
     vectors = embedder.embed(TEXTS).tolist()
     return dict(zip(TEXTS, vectors, strict=True)), embedder.fingerprint
 

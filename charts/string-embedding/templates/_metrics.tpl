@@ -6,11 +6,10 @@ hits: featrix_strings_cache_hits_total
 misses: featrix_strings_cache_misses_total
 evictions: featrix_strings_cache_evictions_total
 bytes: featrix_strings_cache_bytes
-queue: featrix_strings_queue_texts
-rejected: featrix_strings_rejected_total
+waiting: featrix_strings_waiting_texts
 model: featrix_strings_model_info
-# Requests for vectors: without probes and questions about the service, which are always fast.
-work: endpoint!~".*(health|info|metrics).*"
+# Requests for vectors, without questions about the service.
+work: route=~"/embed|/v1/embeddings"
 {{- end -}}
 
 {{/* Labels that the ServiceMonitor's targets have. */}}
@@ -49,21 +48,21 @@ panels:
     width: 4
     unit: percentunit
     targets:
-      - expr: 'sum(rate({{ $m.requests }}{ {{- $work }}, code=~"5.."}[$__rate_interval])) / sum(rate({{ $m.requests }}{ {{- $work -}} }[$__rate_interval]))'
+      - expr: 'sum(rate({{ $m.requests }}{ {{- $work }}, status=~"5.."}[$__rate_interval])) / sum(rate({{ $m.requests }}{ {{- $work -}} }[$__rate_interval]))'
         legend: share
   - title: Requests by answer
     type: timeseries
     width: 12
     unit: reqps
     targets:
-      - {expr: 'sum by (endpoint, code) (rate({{ $m.requests }}{ {{- $work -}} }[$__rate_interval]))', legend: '{{ "{{endpoint}} {{code}}" }}'}
+      - {expr: 'sum by (route, status) (rate({{ $m.requests }}{ {{- $work -}} }[$__rate_interval]))', legend: '{{ "{{route}} {{status}}" }}'}
   - title: Time of a request
     type: timeseries
     width: 12
     unit: s
     targets:
       {{- range $quantile := list "0.5" "0.95" "0.99" }}
-      - {expr: 'histogram_quantile({{ $quantile }}, sum by (le) (rate({{ $m.seconds }}{ {{- $work -}} }[$__rate_interval])))', legend: p{{ mulf 100 (float64 $quantile) }}}
+      - {expr: 'histogram_quantile({{ $quantile }}, sum by (le) (rate({{ $m.seconds }}{ {{- $s -}} }[$__rate_interval])))', legend: p{{ mulf 100 (float64 $quantile) }}}
       {{- end }}
   - title: Texts by where their vectors came from
     type: timeseries
@@ -77,13 +76,13 @@ panels:
     width: 12
     unit: short
     targets:
-      - {expr: 'sum by (pod) ({{ $m.queue }}{ {{- $s -}} })', legend: '{{ "{{pod}}" }}'}
+      - {expr: 'sum by (pod) ({{ $m.waiting }}{ {{- $s -}} })', legend: '{{ "{{pod}}" }}'}
   - title: Refused requests
     type: timeseries
     width: 8
     unit: reqps
     targets:
-      - {expr: 'sum by (pod) (rate({{ $m.rejected }}{ {{- $s -}} }[$__rate_interval]))', legend: '{{ "{{pod}}" }}'}
+      - {expr: 'sum by (pod) (rate({{ $m.requests }}{ {{- $work }}, status="429"}[$__rate_interval]))', legend: '{{ "{{pod}}" }}'}
   - title: Size of the caches
     type: timeseries
     width: 8
