@@ -68,12 +68,16 @@ class CachingEmbedder(abc.ABC):
         """
         rows_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         distinct = [readable(text) for text in rows_of]
-        with self._lock:
-            steps = self._steps(distinct)
+        steps = self.steps(distinct)
         if len(distinct) == len(texts):
             return to_vectors(steps)
         rows = np.fromiter(map(rows_of.__getitem__, texts), np.int64, len(texts))
         return to_vectors(steps)[rows]
+
+    def steps(self, texts: list[str]) -> NDArray[np.int16]:
+        """Grid steps (n, 384) of n distinct, readable texts: what `embed` makes its vectors of."""
+        with self._lock:
+            return self._steps(texts)
 
     def _steps(self, texts: list[str]) -> NDArray[np.int16]:
         """Grid steps of texts: out of memory, from the disk, or computed and then kept in both."""

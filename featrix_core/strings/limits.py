@@ -17,7 +17,7 @@ class Limits:
     """Characters of a text."""
     body_bytes: int = 16 * 2**20
     """Bytes of a request's body."""
-    body_seconds: float = 20.0
+    body_seconds: float = 10.0
     """Time in which the whole body must have arrived."""
     waiting_requests: int = 512
     """Requests whose vectors are being computed or wait for that."""

@@ -1,0 +1,141 @@
+"""What a hostile or broken caller sends: typed answers, and everyone else is served (STR-1)."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featrix_core.strings.embedder import LocalTextEmbedder
+from tests.strings.services import Service
+
+MALFORMED = [
+    b"",
+    b"{",
+    b'{"texts": [',
+    b"\xff\xfe",
+    b'{"texts": ["\xff"]}',
+    b"[" * 100_000,
+    b"1" * 9999,
+]
+
+
+def _error(answer: object) -> dict[str, object]:
+    error = json.loads(answer.data)["error"]  # type: ignore[attr-defined]
+    assert set(error) == {"type", "message", "code", "param"}
+    assert error["code"] == answer.status  # type: ignore[attr-defined]
+    return dict(error)
+
+
+@pytest.mark.parametrize("path", ["/embed", "/v1/embeddings"])
+@pytest.mark.parametrize("body", MALFORMED)
+def test_malformed_json(service: Service, path: str, body: bytes) -> None:
+    answer = service.send(path, raw=body)
+    assert answer.status == 400
+    assert _error(answer)["type"] == "malformed_json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *([], "text", 5, None, {}, {"texts": "one"}, {"texts": [1]}, {"texts": [None]}),
+        *({"texts": []}, {"texts": {"0": "a"}}, {"texts": ["a"], "more": 1}, {"texts": [["a"]]}),
+        {"texts": ["x" * 20_001]},
+        {"texts": ["x" * 1_000_000]},
+    ],
+)
+def test_wrong_types_and_long_words(service: Service, body: object) -> None:
+    answer = service.send("/embed", raw=json.dumps(body).encode())
+    assert answer.status == 422
+    error = _error(answer)
+    assert error["type"] == "invalid_request" and "xxx" not in str(error["message"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"input": [1, 2]}, {"input": []}, {"model": "gpt"}, {"model": None}, {"user": 1}),
+        *({"dimensions": 128}, {"dimensions": True}),
+        *({"encoding_format": "hex"}, {"encoding_format": []}),
+    ],
+)
+def test_wrong_types_for_openai(service: Service, change: dict[str, object]) -> None:
+    answer = service.send("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", **change})
+    assert answer.status == 422
+    assert _error(answer)["param"] == next(iter(change))
+
+
+def test_too_many_texts(service: Service) -> None:
+    answer = service.send("/embed", {"texts": [""] * 10_000})
+    assert answer.status == 413 and _error(answer)["type"] == "too_large"
+
+
+def test_the_most_texts_of_one_kind(service: Service) -> None:
+    steps = service.steps([""] * 4096)
+    assert (steps == steps[0]).all()
+
+
+def test_odd_texts(service: Service, local: LocalTextEmbedder) -> None:
+    odd = [
+        "\ud800",
+        "a\udfffb",
+        "\x00",
+        "a\x00b",
+        "x" * 20_000,
+        " " * 20_000,
+        "🙂" * 400,
+        "\u202eabc",
+    ]
+    answer = service.send("/embed", {"texts": odd})
+    assert answer.status == 200
+    found = np.array(json.loads(answer.data)["embeddings"], np.float32)
+    assert found.tobytes() == local.embed(odd).tobytes()
+
+
+def test_huge_bodies(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as caller:
+        caller.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        answer = caller.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 413") and b'"too_large"' in answer
+    # Without a length, the body is cut off where the limit is.
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as caller:
+        caller.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"%x\r\n%b\r\n" % (2**20, b" " * 2**20)
+        with pytest.raises((ConnectionError, AssertionError)):
+            for _ in range(200):
+                caller.sendall(chunk)
+            raise AssertionError
+    assert service.send("/health/ready").status == 200
+
+
+def test_a_slow_sender_waits_for_nobody_and_nobody_for_it(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=90) as caller:
+        caller.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        started = time.monotonic()
+        while time.monotonic() - started < 3:
+            caller.sendall(b" ")
+            assert len(service.steps(["quick"])) == 1
+            time.sleep(0.5)
+        answer = caller.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 408") and b'"body_too_slow"' in answer
+
+
+def test_unknown_paths_and_methods(service: Service) -> None:
+    assert _error(service.send("/nothing"))["type"] == "not_found"
+    answer = service.send("/embed")
+    assert answer.status == 405 and answer.headers["Allow"] == "POST"
+    assert _error(answer)["type"] == "method_not_allowed"
+
+
+def test_no_text_reaches_the_log(service: Service) -> None:
+    service.send("/embed", {"texts": ["utterly secret", "x" * 30_000]})
+    service.send("/embed", raw=b'{"texts": ["utterly secret"')
+    service.steps(["utterly secret"])
+    log = Path(service.log).read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert any(line.get("route") == "/embed" and line["status"] == 400 for line in lines)
+    assert "secret" not in log
