@@ -88,5 +88,9 @@ bench-quality: setup ## predictors on 18 real sets beside linear, boosted and de
 	@$(BIN)/python -m benchmarks.quality --data-dir "$(DATA_DIR)"
 	@$(BIN)/python -m benchmarks.quality_report
 
+.PHONY: bench-strings
+bench-strings: setup ## the strings service: texts per second, latency, memory, start, 64 callers for five minutes
+	@$(BIN)/python -m benchmarks.strings
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
