@@ -77,6 +77,11 @@ bench-encoders: setup ## codec throughput, step time over columns, what each enc
 bench-reading: setup ## a CSV of 2 GB to schema and tensors, beside DuckDB's scan of it
 	@$(BIN)/python -m benchmarks.reading --data-dir "$(DATA_DIR)"
 
+.PHONY: bench-export
+bench-export: setup ## an exported predictor beside torch: figures, latency, size, import time
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[export]"
+	@$(BIN)/python -m benchmarks.export
+
 .PHONY: bench-space
 bench-space: setup ## the embedding space: quality, few labels, tokens, time, columns (a day; goes on where it stopped)
 	@$(BIN)/python -m benchmarks.space --data-dir "$(DATA_DIR)"

@@ -45,7 +45,7 @@ def fields_read(example: TokenBatch) -> tuple[str, ...]:
 
 
 class ScalarTokens(nn.Module):
-    """`ScalarEncoder` with look-ups for its `embedding_bag`, which has no operator of ONNX.
+    """`ScalarEncoder` with look-ups for its `embedding_bag`, which ONNX has only as a loop.
 
     Shape: TokenBatch → (N, S, D).
     """
