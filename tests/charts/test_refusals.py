@@ -62,8 +62,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"tmpSizeLimit": "1Gi"}, r"tmpSizeLimit is 1Gi, more than .*\(512Mi\).* lower tmpSizeLimit"),
     (
-        {"shutdown": {"preStopSeconds": 60}},
-        r"preStopSeconds is 60 and shutdown.gracePeriodSeconds is 60.* raise",
+        {"shutdown": {"preStopSeconds": 75}},
+        r"preStopSeconds is 75 and shutdown.gracePeriodSeconds is 75.* raise",
     ),
     ({"extraArgs": ["--port=1"]}, r'extraArgs has "--port=1".* service.port'),
     ({"extraArgs": ["--token-file", "x"]}, r'extraArgs has "--token-file".* auth'),

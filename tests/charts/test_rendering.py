@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import re
 import tomllib
@@ -153,6 +154,25 @@ def test_ports_meet() -> None:
     assert [p["targetPort"] for p in metrics["spec"]["ports"]] == ["metrics"]
     rule = only(objects, "HTTPRoute")["spec"]["rules"][0]["backendRefs"][0]
     assert rule == {"name": api["metadata"]["name"], "port": 80}
+
+
+def test_arguments_are_those_of_the_service() -> None:
+    from featrix_core.strings.serve import serve
+
+    values = values_of("token-values.yaml") | {"threads": 3}
+    flags = dict(argument.split("=", 1) for argument in server(render(values))["args"])
+    assert flags["--threads"] == "3"
+    known = {f"--{name.replace('_', '-')}" for name in inspect.signature(serve).parameters}
+    assert flags.keys() - known <= {"--expect-fingerprint"}, "which the command checks itself"
+    assert flags.keys() > {"--host", "--port", "--metrics-port", "--token-file"}
+
+
+def test_a_pod_has_time_to_finish_what_it_began() -> None:
+    from featrix_core.strings import serve
+
+    spec = only(render(), "Deployment")["spec"]["template"]["spec"]
+    asleep = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert spec["terminationGracePeriodSeconds"] > asleep + serve._LONGEST_DRAIN
 
 
 def test_probes_differ() -> None:

@@ -98,8 +98,8 @@ What can be said of one value alone is said by values.schema.json.
 
 {{- range $argument := $v.extraArgs -}}
 {{- $flag := regexFind "^[^=]+" $argument -}}
-{{- if has $flag (list "--host" "--port" "--metrics-port" "--token-file" "--expect-fingerprint") -}}
-{{- $wrong = append $wrong (printf "extraArgs has %q, which the chart sets itself; use auth.* for the token, model.fingerprint for the fingerprint and service.port for the port, and remove it from extraArgs" $argument) -}}
+{{- if has $flag (list "--host" "--port" "--metrics-port" "--threads" "--token-file" "--expect-fingerprint") -}}
+{{- $wrong = append $wrong (printf "extraArgs has %q, which the chart sets itself; use threads, auth.* for the token, model.fingerprint for the fingerprint and service.port for the port, and remove it from extraArgs" $argument) -}}
 {{- end -}}
 {{- end -}}
 {{- range $key := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" -}}
