@@ -9,7 +9,7 @@ on such a table, the log loss has to say that it is none.
 | DEAD_NETWORK | spread of probabilities under 0.005 | standard deviation under 0.005 of the target's |
 | CONSTANT_PROBABILITY | spread under 0.03, or range under 0.05 | under 0.03 of the target's |
 | SINGLE_CLASS_BIAS | over 95 % of rows get one class, and its mean probability is well over its share | – |
-| RANDOM_PREDICTIONS | AUC under 0.55, and 0.65 out of 1.5 standard errors' reach | rank correlation under 0.1, likewise |
+| RANDOM_PREDICTIONS | AUC under 0.55, 0.65 over 1.5 standard errors off | rank correlation under 0.1, likewise |
 | UNDERCONFIDENT | over 70 % of rows at most 0.6 sure (1.2 / classes), and sharper answers score clearly better | – |
 | POOR_DISCRIMINATION | AUC under 0.65, accuracy under 0.6, spread over 0.1, worse than the shares alone | – |
 

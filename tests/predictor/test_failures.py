@@ -18,7 +18,8 @@ ROWS = 2_000
 
 
 def _answer(p_N: Floats) -> Floats:
-    return np.log(np.column_stack([1 - p_N, p_N]).clip(1e-12))
+    answer: Floats = np.log(np.column_stack([1 - p_N, p_N]).clip(1e-12))
+    return answer
 
 
 def _modes(p_N: Floats, y_N: NDArray[np.int64]) -> list[str]:
