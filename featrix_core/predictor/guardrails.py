@@ -10,8 +10,8 @@ against 98 %); but they need training rows' embeddings in every bundle, Mahalano
 matrix. Rows whose columns were shuffled against each other mostly pass both (7 to 28 % found).
 
 **Sigma.** In-sample distances are too small when D is not small beside N, so the reference
-distances are cross-fitted. Their quantiles are read as a normal's: by construction about 2.3 % of
-training-like rows lie above 2 sigma and 0.13 % above 3; beyond 3 sigma the scale goes on linearly.
+distances are cross-fitted; `sigma_scale.py` reads them as sigma. `row_guard.py` joins this distance with
+two more statistics that see what it does not.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import KFold
 
+from featrix_core.predictor.sigma_scale import LEVELS, SigmaScale
 from featrix_core.tables.schema import CATEGORICAL, ColumnSchema, ColumnType, Notice, TableSchema
 from featrix_core.tables.table import TypedColumn
 
@@ -34,8 +34,7 @@ Floats = NDArray[np.float64]
 
 UNUSUAL_SIGMA = 2.0
 UNLIKE_SIGMA = 3.0
-_LEVELS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
-_FOLDS = 5
+FOLDS = 5
 _MAX_ROWS = 20_000
 _MARGIN = 0.05  # of the training range
 _RARE = 0.4  # a class with less than this part of an even share makes a table imbalanced
@@ -77,6 +76,13 @@ class GuardrailReference:
         Raises:
             ValueError: fewer than 10 rows, a wrong shape, or values that are not finite.
         """
+        return cls.fit_with_distances(embeddings_ND, seed)[0]
+
+    @classmethod
+    def fit_with_distances(
+        cls, embeddings_ND: ArrayLike, seed: int = 42
+    ) -> tuple[GuardrailReference, Floats]:
+        """The reference, and the distances `(N,)` of its own rows, each from a reference without it."""
         unit = _on_sphere(embeddings_ND)
         if len(unit) < 10:
             raise ValueError(
@@ -86,27 +92,23 @@ class GuardrailReference:
             chosen = np.random.default_rng(seed).choice(len(unit), _MAX_ROWS, replace=False)
             unit = unit[np.sort(chosen)]
         distances = np.empty(len(unit))
-        for rows, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(unit):
+        for rows, held in KFold(FOLDS, shuffle=True, random_state=seed).split(unit):
             mean, factor = _whitening(unit[rows])
             distances[held] = np.linalg.norm((unit[held] - mean) @ factor, axis=1)
-        knots = np.quantile(distances, norm.cdf(_LEVELS))
-        # Few rows do not reach a true 3 sigma quantile: at least as wide as the step before.
-        knots[5] = max(knots[5], 2.0 * knots[4] - knots[3])
-        # Strictly rising, also where all rows are the same.
-        knots = np.maximum.accumulate(knots) + np.arange(6) * max(1e-9, 1e-9 * knots[5])
         mean, factor = _whitening(unit)
-        return cls(mean, factor, knots, len(unit))
+        return cls(mean, factor, SigmaScale.fit(distances).knots_6, len(unit)), distances
 
-    def apply(self, embeddings_ND: ArrayLike) -> Floats:
-        """Distance from the training rows in sigma, `(N,)`; at least -2, no upper limit."""
+    def distances(self, embeddings_ND: ArrayLike) -> Floats:
+        """Mahalanobis distance `(N,)` from the training rows."""
         unit = _on_sphere(embeddings_ND)
         if unit.shape[1] != len(self.mean_D):
             raise ValueError(f"{unit.shape[1]} dimensions, the reference has {len(self.mean_D)}")
-        distance = np.linalg.norm((unit - self.mean_D) @ self.factor_DD, axis=1)
-        sigma = np.interp(distance, self.knots_6, _LEVELS)
-        beyond = (distance - self.knots_6[5]) / (self.knots_6[5] - self.knots_6[4])
-        total: Floats = sigma + np.maximum(beyond, 0.0)
-        return total
+        distance: Floats = np.linalg.norm((unit - self.mean_D) @ self.factor_DD, axis=1)
+        return distance
+
+    def apply(self, embeddings_ND: ArrayLike) -> Floats:
+        """Distance from the training rows in sigma, `(N,)`; at least -2, no upper limit."""
+        return SigmaScale(self.knots_6).apply(self.distances(embeddings_ND))
 
     def to_dict(self) -> dict[str, Any]:
         """`n_rows` and float64 arrays, to be saved as safetensors."""
@@ -123,32 +125,46 @@ class GuardrailReference:
         mean, factor, knots = (
             np.asarray(value[name], dtype=np.float64) for name in ("mean", "factor", "knots")
         )
-        if factor.shape != (len(mean), len(mean)) or knots.shape != _LEVELS.shape:
+        if factor.shape != (len(mean), len(mean)) or knots.shape != LEVELS.shape:
             raise ValueError(
                 f"shapes {mean.shape}, {factor.shape}, {knots.shape} do not fit together"
             )
         return cls(mean, factor, knots, int(value["n_rows"]))
 
 
-def sigma_flags(sigma_N: ArrayLike) -> list[list[Notice]]:
-    """A warning per row above 2 sigma (`unusual_row`) or 3 sigma (`unlike_training`)."""
+def sigma_flags(
+    sigma_N: ArrayLike, to_blame: Sequence[Sequence[str]] | None = None
+) -> list[list[Notice]]:
+    """A warning per row above 2 sigma (`unusual_row`) or 3 sigma (`unlike_training`).
+
+    to_blame: per row the columns that fit the others least, the worst first (`RowGuard.to_blame`); they are named.
+    """
     sigma = np.asarray(sigma_N, dtype=np.float64)
     flags: list[list[Notice]] = [[] for _ in range(len(sigma))]
     for row in np.flatnonzero(sigma > UNUSUAL_SIGMA).tolist():
         figure = float(sigma[row])
         far = figure > UNLIKE_SIGMA
+        names = [] if to_blame is None else to_blame[row]
         flags[row].append(
             Notice(
                 code="unlike_training" if far else "unusual_row",
                 message=(
                     f"This row lies {figure:.1f}σ from the training data, which holds "
                     f"{'hardly any row' if far else 'few rows'} like it; the prediction is "
-                    f"{'very uncertain' if far else 'less certain than usual'}."
+                    f"{'very uncertain' if far else 'less certain than usual'}.{_blamed(names)}"
                 ),
                 figure=figure,
             )
         )
     return flags
+
+
+def _blamed(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    quoted = [f"'{name}'" for name in names]
+    told = " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+    return f" What is unusual most of all: {told}."
 
 
 def value_flags(typed: Mapping[str, TypedColumn], schema: TableSchema) -> list[list[Notice]]:

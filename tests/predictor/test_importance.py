@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featrix_core import EmbeddingSpace, SinglePredictorMLP
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
-from featrix_core.predictor.importance import shapley_values
+from featrix_core.predictor.importance import explained_rows, shapley_values
 from featrix_core.tables.build import typed_columns
 
 OWN = torch.tensor([0, 3, 7])
@@ -40,22 +40,48 @@ def test_values_add_up_to_the_output_minus_a_single_backgrounds(batch: TokenBatc
 def test_values_add_up_to_the_output_minus_the_mean_of_the_drawn_backgrounds(
     batch: TokenBatch,
 ) -> None:
-    drawn: list[NDArray[np.float64]] = []
+    background = torch.arange(20, 60)
+    found = explained_rows(_weight, batch, OWN, background, permutations=16)
+    said = _weight(batch)
+    np.testing.assert_array_equal(found.output_B, said[OWN.numpy()])
+    # Some background rows are drawn, and no others.
+    assert said[background.numpy()].min() <= found.base <= said[background.numpy()].max()
+    assert found.error_B.max() < 1e-9
+    np.testing.assert_allclose(found.values_BA.sum(axis=1), found.output_B - found.base, atol=1e-9)
+
+
+def test_equal_cells_are_not_asked_again(batch: TokenBatch) -> None:
+    """Explained by itself, a row needs two answers; by another row, no more than its cells that differ."""
+    asked: list[int] = []
 
     def output(mixed: TokenBatch) -> NDArray[np.float64]:
-        said = _weight(mixed)
-        drawn.append(said.reshape(len(OWN), -1)[:, 0])
-        return said
+        asked.append(mixed.n_rows)
+        return _weight(mixed)
 
-    background = torch.arange(20, 60)
-    values = shapley_values(output, batch, OWN, background, permutations=16)
-    assert len(drawn) == 16
-    said = _weight(batch)
-    # Before the first column comes in, the row is a background row as it stands.
-    assert set(np.concatenate(drawn).round(9)) <= set(said[background.numpy()].round(9))
-    np.testing.assert_allclose(
-        values.sum(axis=1), said[OWN.numpy()] - np.mean(drawn, axis=0), atol=1e-9
-    )
+    values = shapley_values(output, batch, OWN[:1], OWN[:1], permutations=4)
+    np.testing.assert_array_equal(values, 0.0)
+    assert sum(asked) == 4 + 1
+    asked.clear()
+    shapley_values(output, batch, OWN, torch.arange(20, 60), permutations=4)
+    assert sum(asked) <= 4 + 3 + 3 * 4 * 4
+
+
+def test_values_are_those_of_every_step_asked_by_itself(batch: TokenBatch) -> None:
+    """The definition, step by step, for one background row and the permutations of one seed."""
+    other = torch.tensor([50])
+    generator = torch.Generator().manual_seed(3)
+    order = torch.rand(1, 5, generator=generator).argsort(dim=1)[0]
+    expected = np.zeros((len(OWN), 5))
+    for place, row in enumerate(OWN.tolist()):
+        take = torch.zeros(1, 5, dtype=torch.bool)
+        before = _weight(batch.mixed(torch.tensor([row]), other, take))[0]
+        for column in order.tolist():
+            take[0, column] = True
+            after = _weight(batch.mixed(torch.tensor([row]), other, take))[0]
+            expected[place, column] = after - before
+            before = after
+    values = shapley_values(_weight, batch, OWN, other, seed=3, permutations=1)
+    np.testing.assert_allclose(values, expected, atol=1e-9)
 
 
 def test_a_column_that_does_nothing_gets_nothing(batch: TokenBatch) -> None:
