@@ -40,10 +40,10 @@ def draw(found: Differences, path: Path) -> None:
     for place, (low, high) in enumerate(bars):
         height = -0.3 - 0.22 * place
         axes.plot([low - 0.04, high + 0.04], [height, height], color="black", linewidth=3)
-    end = min(1 + found.distance, count)
-    axes.plot([1, end], [0.85, 0.85], color="black", linewidth=1.5)
+    far = min(1 + found.distance, count)
+    axes.plot([1, far], [0.85, 0.85], color="black", linewidth=1.5)
     axes.text(
-        (1 + end) / 2, 0.92, f"critical difference {found.distance:.2f}", ha="center", fontsize=8
+        (1 + far) / 2, 0.92, f"critical difference {found.distance:.2f}", ha="center", fontsize=8
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
