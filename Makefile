@@ -97,5 +97,15 @@ bench-quality: setup ## predictors on 18 real sets beside linear, boosted and de
 bench-strings: setup ## the strings service: texts per second, latency, memory, start, 64 callers for five minutes
 	@$(BIN)/python -m benchmarks.strings
 
+.PHONY: bench-guardrails
+bench-guardrails: setup ## how many planted strangers the guardrails find, beside isolation forest and k-NN
+	@$(BIN)/python -m benchmarks.guardrails --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.guardrails --report
+
+.PHONY: bench-throughput
+bench-throughput: setup ## predictions: rows per second without and with importance, latency of one row
+	@$(BIN)/python -m benchmarks.throughput --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.throughput --report
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
