@@ -12,6 +12,8 @@ from featrix_core.embedding_space import EmbeddingSpace
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.files import read_json, write_json
+from featrix_core.predictor.ensemble import Ensemble
+from featrix_core.predictor.ensemble_bundle import read_peers, write_peers
 from featrix_core.predictor.guardrails import GuardrailReference
 from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet
@@ -36,7 +38,7 @@ def save_predictor(predictor: SinglePredictor, path: Path) -> None:
     if not writes():
         return
     coding, plan = predictor.coding, predictor.plan
-    if coding is None or plan is None or not predictor.members:
+    if coding is None or plan is None or predictor.ensemble is None:
         raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
     with writing_bundle(path, KIND) as folder:
         (folder / "space").mkdir()
@@ -46,6 +48,7 @@ def save_predictor(predictor: SinglePredictor, path: Path) -> None:
             source = net if plan.fine_tune else net.head
             tensors |= {f"{k}.{name}": v for name, v in source.state_dict().items()}
         write_tensors(folder / "members.safetensors", tensors)
+        write_peers(predictor.ensemble, folder)
         write_tensors(folder / "reference.safetensors", _reference_tensors(predictor))
         document = {
             "name": predictor.name,
@@ -56,6 +59,8 @@ def save_predictor(predictor: SinglePredictor, path: Path) -> None:
             "plan": plan.model_dump(),
             "head": predictor.members[0].head.config.model_dump(),
             "members": len(predictor.members),
+            "shares": dict(predictor.ensemble.weights),
+            "blended": predictor.blended,
             "outputs": None if predictor.outputs is None else predictor.outputs.to_dict(),
             "training_info": predictor.training_info,
             "notices": [n.model_dump(mode="json") for n in predictor.notices],
@@ -104,9 +109,14 @@ def load_predictor(folder: Path) -> SinglePredictor:
     if document["outputs"] is not None:
         predictor.outputs = Outputs.from_dict(document["outputs"])
     config = HeadConfig.model_validate(document["head"])
-    predictor.members = [
-        _member(space, config, predictor.plan, tensors, k) for k in range(document["members"])
-    ]
+    nets = [_member(space, config, predictor.plan, tensors, k) for k in range(document["members"])]
+    predictor.blended = document["blended"]
+    predictor.ensemble = read_peers(
+        Ensemble(nets, predictor.coding.classification, document["shares"]),
+        folder,
+        space.tokenizer,
+        predictor.coding.outputs,
+    )
     groups: dict[str, dict[str, torch.Tensor]] = {}
     for key, value in reference.items():
         group, name = key.split(".", 1)

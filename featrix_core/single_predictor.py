@@ -8,14 +8,13 @@
 
 from __future__ import annotations
 
-import datetime
+import copy
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
@@ -23,20 +22,20 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.input_data_set import TableLike, as_table
-from featrix_core.predictor.complexity import advise_depth
-from featrix_core.predictor.fitting import bag_answer, fit_members
+from featrix_core.predictor.ensemble import Ensemble
+from featrix_core.predictor.explaining import explain_batch
 from featrix_core.predictor.guardrails import (
     GuardrailReference,
     merge_flags,
     sigma_flags,
     value_flags,
 )
-from featrix_core.predictor.importance import shapley_values
 from featrix_core.predictor.labelled import LabelledRows, met_columns, unknown_columns
 from featrix_core.predictor.leaks import leak_notices
+from featrix_core.predictor.losses import LossWish
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs, fit_outputs
-from featrix_core.predictor.plan import PredictorPlan, plan_predictor
+from featrix_core.predictor.plan import PredictorPlan
 from featrix_core.predictor.response import (
     ClassScores,
     Importance,
@@ -46,6 +45,7 @@ from featrix_core.predictor.response import (
 )
 from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.target_coding import TargetCoding, describe_target
+from featrix_core.predictor.training import fit_predictor
 from featrix_core.tables.build import scoring_notices, typed_columns
 from featrix_core.tables.control import row_weights, usable_rows
 from featrix_core.tables.holdout import fold_groups, fold_times
@@ -53,7 +53,6 @@ from featrix_core.tables.schema import Notice, TableSchema
 from featrix_core.tables.table import Table, TypedColumn
 
 KIND = "predictor"
-EXPLAIN_BACKGROUND = 128
 
 
 class SinglePredictor:
@@ -64,6 +63,9 @@ class SinglePredictor:
         predictor: optional head shape (`SimpleMLP.from_config`); the plan decides when left out.
         name: shown in lineage and registry.
         fine_tune: train the encoder too (default: by the number of rows); frozen is the fast mode.
+        ensemble: the nets answer together with boosted trees and a linear model, in the proportions that their
+            out-of-fold answers ask for; otherwise these are only measured beside the nets (PRED-7).
+        loss, class_weights: what the nets are trained on; held-out rows decide when left out (PRED-2).
         cost_false_positive, cost_false_negative: set the threshold of a two-class target.
     """
 
@@ -75,6 +77,9 @@ class SinglePredictor:
         *,
         seed: int = 42,
         fine_tune: bool | None = None,
+        ensemble: bool = True,
+        loss: LossWish = "auto",
+        class_weights: bool | None = None,
         positive_label: str | None = None,
         cost_false_positive: float | None = None,
         cost_false_negative: float | None = None,
@@ -84,13 +89,17 @@ class SinglePredictor:
         self.name = name
         self.seed = seed
         self.fine_tune = fine_tune
+        self.blended = ensemble
+        self.loss: LossWish = loss
+        self.class_weights = class_weights
         self.positive_label = positive_label
         self.costs = (cost_false_positive, cost_false_negative)
         self.coding: TargetCoding | None = None
         self.plan: PredictorPlan | None = None
         self.outputs: Outputs | None = None
-        self.members: list[PredictorNet] = []
+        self.ensemble: Ensemble | None = None
         self.notices: tuple[Notice, ...] = ()
+        self._prepared: tuple[Notice, ...] = ()
         self.training_info: dict[str, Any] = {}
         self.timeline: dict[str, Any] | None = None
         self.train_df: pd.DataFrame | None = None
@@ -135,7 +144,8 @@ class SinglePredictor:
         batch = self._tokens(table)
         classes, known = coding.classification, self._known()
         leaks = leak_notices(table.drop([target]), known, target, labels, classes, self.seed)
-        self.notices = schema.notices + timing + unknown + leaks
+        self._prepared = schema.notices + timing + unknown + leaks
+        self.notices = self._prepared
         self._rows = LabelledRows(
             batch, coding.tensor(labels), labels, weights_N, groups_N, times_N
         )
@@ -189,44 +199,23 @@ class SinglePredictor:
             raise FeatrixUserError(
                 "The predictor has no rows to train on", remedy="Call prep_for_training first"
             )
-        rows, coding = self._rows, self.coding
-        batch, labels = rows.batch, rows.labels_N
-        plan = plan_predictor(len(labels), self.fine_tune)
-        if self.shape is not None:
-            plan = plan.model_copy(update={"width": self.shape.d_hidden})
-        rows_NM = self.space.model.row_embeddings(batch)
-        advice = advise_depth(rows_NM.numpy(), labels, coding.target.kind, self.seed)
-        depth = advice.n_hidden_layers
-        if self.shape is not None and self.shape.n_hidden_layers is not None:
-            depth = self.shape.n_hidden_layers
-        model, tokenizer, outputs = self.space.model, self.space.tokenizer, coding.outputs
-        fitted = fit_members(
-            model, tokenizer, rows, outputs, depth, plan, self.seed, n_epochs, on_progress
+        trained = fit_predictor(
+            self.space,
+            self._rows,
+            self.coding,
+            seed=self.seed,
+            shape=self.shape,
+            fine_tune=self.fine_tune,
+            blended=self.blended,
+            loss=self.loss,
+            class_weights=self.class_weights,
+            epochs=n_epochs,
+            on_progress=on_progress,
         )
-        self.plan, self.members = plan, fitted.members
-        self.timeline = fitted.timelines[0]
-        self.held_out = {
-            "answer": fitted.answer_NO,
-            "spread": fitted.spread_N,
-            "labels": labels[fitted.held_out_rows],
-        }
-        if rows.weights_N is not None:
-            self.held_out["weights"] = rows.weights_N[fitted.held_out_rows]
-        self.reference = GuardrailReference.fit(rows_NM.numpy(), self.seed)
-        chosen = np.sort(
-            np.random.default_rng(self.seed).permutation(len(labels))[:EXPLAIN_BACKGROUND]
-        )
-        background = batch.rows(torch.from_numpy(chosen))
-        self.background = background.compact(self.space.tokenizer.vocabulary)
-        self.training_info = {
-            "rows": len(labels),
-            "plan": plan.model_dump(),
-            "hidden_layers": depth,
-            "depth_reasons": list(advice.reasons),
-            "trained_date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT00:00:00Z"),
-            "class_distribution": coding.distribution(labels),
-            "space": self.space.name,
-        }
+        self.plan, self.ensemble, self.timeline = trained.plan, trained.ensemble, trained.timeline
+        self.held_out, self.training_info = trained.held_out, trained.info
+        self.reference, self.background = trained.reference, trained.background
+        self.notices = self._prepared + trained.notices
         self.outputs = None
         if calibrate:
             self.calibrate()
@@ -242,6 +231,21 @@ class SinglePredictor:
         self.outputs = fit_outputs(self.coding, *parts, self.costs, self.seed, weights_N)
         return self.outputs
 
+    @property
+    def members(self) -> list[PredictorNet]:
+        """The nets, one per fold; none before training."""
+        return [] if self.ensemble is None else self.ensemble.nets
+
+    def nets_only(self) -> SinglePredictor:
+        """This predictor as its nets alone, calibrated on their own out-of-fold answers (PRED-7)."""
+        coding, _ = self._ready()
+        assert self.held_out is not None
+        alone = copy.copy(self)
+        alone.ensemble = Ensemble(self.members, coding.classification)
+        alone.held_out = {**self.held_out, "answer": self.held_out["nets"]}
+        alone.calibrate()
+        return alone
+
     def __await__(self) -> Generator[None, None, SinglePredictor]:
         """Let `await predictor.train()` work as well as the plain call."""
         yield from ()
@@ -250,9 +254,8 @@ class SinglePredictor:
     # -- predicting -------------------------------------------------------------------------------
 
     def _said(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        assert self.coding is not None
-        answers, spread = bag_answer(self.members, batch, self.coding.classification)
-        return answers.numpy(), spread.numpy()
+        assert self.ensemble is not None
+        return self.ensemble.answer(batch)
 
     def _ready(self) -> tuple[TargetCoding, Outputs]:
         if self.coding is None or not self.members:
@@ -289,24 +292,15 @@ class SinglePredictor:
         """Signed importance of every column for every row of a batch (see `predictor.importance`)."""
         coding, outputs = self._ready()
         assert self.background is not None
-        answers, _ = self._said(batch)
-        predicted = outputs.explained_class(answers)
-        both = batch.followed_by(self.background, self.space.tokenizer.vocabulary)
-        background = torch.arange(batch.n_rows, both.n_rows)
-        columns = batch.missing_NA.shape[1]
-
-        def output(mixed: TokenBatch) -> NDArray[np.float64]:
-            said, _ = self._said(mixed)
-            return outputs.explained(said, coding, output_class)
-
-        values = np.zeros((batch.n_rows, columns))
-        for label in np.unique(predicted):
-            output_class = int(label)
-            chosen = np.flatnonzero(predicted == label)
-            values[chosen] = shapley_values(
-                output, both, torch.from_numpy(chosen), background, self.seed
-            )
-        return Importance(self.space.tokenizer.names, values)
+        return explain_batch(
+            lambda mixed: self._said(mixed)[0],
+            batch,
+            self.background,
+            self.space.tokenizer,
+            outputs,
+            coding,
+            self.seed,
+        )
 
     def _answer_parts(self, data: TableLike, explain: bool) -> dict[str, Any]:
         coding, outputs = self._ready()

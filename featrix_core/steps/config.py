@@ -19,7 +19,8 @@ class StepConfig(Frozen):
     target_kinds: `binary`, `multiclass` or `scalar` per target. holdout: share of rows that every figure is
     measured on and that take part in no training. group_column: rows of one of its values are never on both
     sides of a split. time_column: the latest rows are held out, and a predictor's folds validate on later rows
-    than they train on. fine_tune: train the encoder with the predictor.
+    than they train on. fine_tune: train the encoder with the predictor. ensemble: the nets
+    answer together with boosted trees and a linear model.
     max_rows: of a longer table, a uniform sample of so many rows is used.
     """
 
@@ -31,6 +32,7 @@ class StepConfig(Frozen):
     time_column: str | None = None
     max_rows: int = Field(default=MAX_ROWS, ge=1)
     fine_tune: bool | None = None
+    ensemble: bool = True
     cost_false_positive: float | None = None
     cost_false_negative: float | None = None
 

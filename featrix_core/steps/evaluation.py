@@ -28,6 +28,7 @@ from featrix_core.tables.table import Table
 EXPLAINED_ROWS = 100
 EXAMPLES = 3
 PAIRS = 1500
+NETS_ONLY = "featrix, nets only"
 SHOWN = (
     "roc_auc",
     "log_loss",
@@ -60,9 +61,12 @@ def holdout_answers(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Labels (N,) of the labelled hold-out rows and what the model says: probabilities (N, K) or numbers (N,)."""
     table, labels = _labelled(model, data.holdout)
+    return labels, _said(model, table)
+
+
+def _said(model: SinglePredictor, table: Table) -> NDArray[np.float64]:
     scores = model.scores(table)
-    said = scores.probabilities_NK if isinstance(scores, ClassScores) else scores.prediction_N
-    return labels, said
+    return scores.probabilities_NK if isinstance(scores, ClassScores) else scores.prediction_N
 
 
 def measure(
@@ -82,7 +86,7 @@ def evaluate(model: SinglePredictor, data: DataSet) -> dict[str, Any]:
         FeatrixUserError: no hold-out row has a label.
     """
     coding = model.coding
-    assert coding is not None and model.outputs is not None
+    assert coding is not None and model.outputs is not None and model.ensemble is not None
     table, labels = _labelled(model, data.holdout)
     if not table.n_rows:
         raise FeatrixUserError(
@@ -91,6 +95,8 @@ def evaluate(model: SinglePredictor, data: DataSet) -> dict[str, Any]:
     scores = model.scores(table)
     development, known = _labelled(model, data.development)
     others = _baselines(model, data, development, known, table)
+    if len(model.ensemble.weights) > 1:
+        others["said"][NETS_ONLY] = _said(model.nets_only(), table)
     result: dict[str, Any] = {
         "target": coding.target.name,
         "kind": coding.target.kind,
@@ -100,6 +106,7 @@ def evaluate(model: SinglePredictor, data: DataSet) -> dict[str, Any]:
         "confusion": None,
         "importance": _importance(model, table),
         "baseline_seconds": others["seconds"],
+        "selector": model.training_info["selector"],
     }
     if isinstance(scores, ClassScores):
         return result | _classes(model, scores, labels.astype(np.int64), others["said"])

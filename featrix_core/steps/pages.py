@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featrix_core.files import read_json
+from featrix_core.predictor.standing import standing
 from featrix_core.report.content import (
     ABMetric,
     Classification,
@@ -231,12 +232,16 @@ def target_section(folder: Path) -> TargetReport:
         target=found["target"],
         kind=found["kind"],
         key_figures=keys,
-        comparison=Comparison(models=(ours, *peers), note="the same hold-out rows for all"),
+        comparison=Comparison(models=(ours, *peers), note=_compared(found)),
         classification=_classification(found) if "curves" in found else None,
         regression=_regression(found) if "actual" in found else None,
         importance=_importance(found),
         timeline=timeline_section(folder, "first member of the predictor's bag"),
     )
+
+
+def _compared(found: dict[str, Any]) -> str:
+    return f"The same hold-out rows for all. {standing(found['selector'])}"
 
 
 def _classification(found: dict[str, Any]) -> Classification:

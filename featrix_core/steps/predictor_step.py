@@ -35,6 +35,7 @@ def train_predictor(
         name=target,
         seed=seed,
         fine_tune=config.fine_tune,
+        ensemble=config.ensemble,
         cost_false_positive=config.cost_false_positive,
         cost_false_negative=config.cost_false_negative,
     )

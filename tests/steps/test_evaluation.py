@@ -16,12 +16,13 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.files import read_json
 from featrix_core.steps import ingest
 from featrix_core.steps.data_step import load_dataset
-from featrix_core.steps.evaluation import evaluate, holdout_answers, measure
+from featrix_core.steps.evaluation import NETS_ONLY, evaluate, holdout_answers, measure
 from featrix_core.steps.figures import figures
 
 from .conftest import Run
 
 COMMON = {
+    "selector",
     "target",
     "kind",
     "classes",
@@ -54,7 +55,8 @@ def test_two_classes(run: Run) -> None:
     assert found["interval"][0] <= found["metrics"]["roc_auc"] <= found["interval"][1]
     assert np.sum(found["confusion"]["matrix"]) == 40
     assert set(found["baselines"]) == set(found["differences"])
-    assert len(found["baselines"]) == 2
+    alone = {NETS_ONLY} if len(found["selector"]["shares"]) > 1 else set()
+    assert set(found["baselines"]) == {"linear", "lightgbm"} | alone
     for name, (difference, low, high) in found["differences"].items():
         gap = found["metrics"]["roc_auc"] - found["baselines"][name]["roc_auc"]
         assert difference == pytest.approx(gap)

@@ -1,0 +1,128 @@
+"""Gradient-boosted trees beside the nets: CatBoost with its own settings, a model per fold (PRED-7).
+
+Legend: N rows · O outputs (classes, or 1).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from featrix_core.predictor.design import Features
+
+ROUNDS = 2_000
+PATIENCE = 50
+MOST_CLASSES = 100
+"""Trees are grown per class; with more classes they take longer than everything else."""
+_LEAST = 1e-7
+_CHANGING = ("model_guid", "train_finish_time")
+"""What CatBoost notes in a model and is another one every time (TRAIN-7)."""
+
+
+class Boosted:
+    """Trees of every fold; the mean of what they say.
+
+    Shape: Features of N rows → log-probabilities (N, O), or standardised numbers (N, 1).
+
+    Args:
+        stored: every fold's model in CatBoost's own format (cbm). It is what a bundle holds, byte for byte: a model
+            that was read and is written again is not.
+    """
+
+    def __init__(self, stored: list[bytes], outputs: int) -> None:
+        from catboost import CatBoost
+
+        self.stored = stored
+        self.outputs = outputs
+        self._models = [CatBoost().load_model(blob=blob) for blob in stored]
+
+    def answer(self, read: Features) -> NDArray[np.float32]:
+        """Mean over folds."""
+        said = np.mean([_said(model, read, self.outputs) for model in self._models], axis=0)
+        return (np.log(said) if self.outputs > 1 else said).astype(np.float32)
+
+
+def fit_boosted(
+    read: Features,
+    target_N: NDArray[Any],
+    outputs: int,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    seed: int,
+    weights_N: NDArray[np.float64] | None = None,
+    rounds: int = ROUNDS,
+) -> Boosted:
+    """Trees on one fold's rows, stopped early on its validation rows.
+
+    Args:
+        target_N: class numbers 0 … O-1, or standardised numbers.
+        rounds: most trees.
+    """
+    from catboost import CatBoost
+
+    settings: dict[str, Any] = {
+        "iterations": rounds,
+        "random_seed": seed,
+        "verbose": False,
+        "allow_writing_files": False,
+        "thread_count": torch.get_num_threads(),
+        "loss_function": _loss(outputs),
+        "early_stopping_rounds": PATIENCE,
+        "use_best_model": True,
+    }
+    if outputs > 2:
+        settings["classes_count"] = outputs
+    model = CatBoost(settings)
+    fit, held = (
+        _pool(read, rows, target_N, None if weights_N is None else weights_N[rows])
+        for rows in (train, validation)
+    )
+    model.fit(fit, eval_set=held)
+    for key in _CHANGING:
+        model.get_metadata()[key] = ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.cbm"
+        model.save_model(str(path), format="cbm")
+        return Boosted([path.read_bytes()], outputs)
+
+
+def _loss(outputs: int) -> str:
+    if outputs == 1:
+        return "RMSE"
+    return "Logloss" if outputs == 2 else "MultiClass"
+
+
+def _pool(
+    read: Features,
+    rows: NDArray[np.int64] | slice,
+    target_N: NDArray[Any] | None = None,
+    weights_N: NDArray[np.float64] | None = None,
+) -> Any:
+    from catboost import FeaturesData, Pool
+
+    codes = read.codes_NC[rows]
+    texts = np.array([str(k).encode() for k in range(int(codes.max(initial=0)) + 1)], object)
+    data = FeaturesData(
+        num_feature_data=np.ascontiguousarray(read.numbers_NF[rows])
+        if read.numbers_NF.shape[1]
+        else None,
+        cat_feature_data=texts[codes] if codes.shape[1] else None,
+    )
+    return Pool(data, label=None if target_N is None else target_N[rows], weight=weights_N)
+
+
+def _said(model: Any, read: Features, outputs: int) -> NDArray[np.float64]:
+    """Probabilities (N, O) that are nowhere zero, or numbers (N, 1)."""
+    if not len(read.codes_NC):
+        return np.ones((0, outputs))
+    pool = _pool(read, slice(None))
+    if outputs == 1:
+        return np.asarray(model.predict(pool), np.float64)[:, None]
+    said = np.asarray(model.predict(pool, prediction_type="Probability"), np.float64)
+    said = np.clip(said, _LEAST, 1.0)
+    return np.asarray(said / said.sum(axis=1, keepdims=True))

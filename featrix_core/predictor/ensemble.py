@@ -1,0 +1,211 @@
+"""Nets, trees and a linear model: what each is worth on rows that it did not train on, and their blend (PRED-7).
+
+All three are trained on the same folds. Their out-of-fold answers say honestly where the nets stand; the blend's
+weights are found on the same answers by greedy selection (Caruana et al., 2004), which starts with the nets and adds
+whichever model helps most, one part in `ROUNDS` at a time.
+
+Legend: N rows · O outputs (classes, or 1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.boosted import MOST_CLASSES, Boosted, fit_boosted
+from featrix_core.predictor.boosted import ROUNDS as TREES
+from featrix_core.predictor.design import Design
+from featrix_core.predictor.fitting import bag_answer
+from featrix_core.predictor.linear import STRENGTHS, Linear, fit_linear
+from featrix_core.predictor.objective import PredictorNet
+from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS
+
+ROUNDS = 25
+CHUNK = 16_384
+"""Rows that the other models read at once."""
+
+Answers = NDArray[np.float32]
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The models beside the nets, and their out-of-fold answers in the order of the folds' validation rows."""
+
+    design: Design
+    boosted: Boosted | None
+    linear: Linear | None
+    answers: dict[str, Answers]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What answers: nets alone, or nets and others in the proportions of `weights`.
+
+    Shape: TokenBatch of N rows → log-probabilities (N, O), or standardised numbers (N, 1); and the spread of the
+    nets' heads (N,).
+    """
+
+    nets: list[PredictorNet]
+    classification: bool
+    weights: Mapping[str, float] = field(default_factory=lambda: {NETS: 1.0})
+    design: Design | None = None
+    boosted: Boosted | None = None
+    linear: Linear | None = None
+
+    def answer(self, batch: TokenBatch) -> tuple[Answers, Answers]:
+        """The blend's answer, and the spread."""
+        said, spread = bag_answer(self.nets, batch, self.classification)
+        parts = [
+            self._peers(batch.rows(slice(start, start + CHUNK)))
+            for start in range(0, max(batch.n_rows, 1), CHUNK)
+        ]
+        answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        answers[NETS] = said.numpy()
+        return blend(answers, self.weights, self.classification), spread.numpy()
+
+    def _peers(self, batch: TokenBatch) -> dict[str, Answers]:
+        answers: dict[str, Answers] = {}
+        if self.design is not None and self.boosted is not None:
+            answers[BOOSTED] = self.boosted.answer(self.design.features(batch))
+        if self.design is not None and self.linear is not None:
+            answers[LINEAR] = self.linear.answer(self.design.linear(batch))
+        return answers
+
+
+def blend(
+    answers: Mapping[str, Answers], weights: Mapping[str, float], classification: bool
+) -> Answers:
+    """Weighted mean of probabilities, as logs, or of numbers (N, O)."""
+    used = [(answers[name], share) for name, share in sorted(weights.items()) if share > 0]
+    if len(used) == 1:
+        return used[0][0]
+    if not classification:
+        return np.asarray(sum(share * said for said, share in used), np.float32)
+    logs = [said.astype(np.float64) + np.log(share) for said, share in used]
+    return np.asarray(np.logaddexp.reduce(logs, axis=0), np.float32)
+
+
+def loss_of(
+    answer_NO: Answers, target_N: NDArray[Any], weights_N: NDArray[np.float64] | None = None
+) -> float:
+    """Log loss in nats of log-probabilities, or mean squared error of standardised numbers."""
+    if np.issubdtype(target_N.dtype, np.floating):
+        each_N = np.square(answer_NO[:, 0].astype(np.float64) - target_N)
+    else:
+        each_N = -answer_NO[np.arange(len(target_N)), target_N].astype(np.float64)
+    if weights_N is not None and not weights_N.any():
+        weights_N = None
+    return float(np.average(each_N, weights=weights_N))
+
+
+def greedy_weights(
+    answers: Mapping[str, Answers],
+    target_N: NDArray[Any],
+    weights_N: NDArray[np.float64] | None = None,
+) -> dict[str, float]:
+    """Share of every model in the blend, by greedy selection with replacement on out-of-fold answers."""
+    classification = not np.issubdtype(target_N.dtype, np.floating)
+    names = sorted(answers)
+    counts = {name: int(name == NETS) for name in names}
+    for _ in range(ROUNDS - 1):
+        tried = []
+        for name in names:
+            more = {other: counts[other] + (other == name) for other in names}
+            total = sum(more.values())
+            said = blend(answers, {n: c / total for n, c in more.items()}, classification)
+            tried.append((loss_of(said, target_N, weights_N), name))
+        counts[min(tried)[1]] += 1
+    return {name: count / ROUNDS for name, count in counts.items()}
+
+
+def fit_peers(
+    design: Design,
+    batch: TokenBatch,
+    target_N: NDArray[Any],
+    outputs: int,
+    folds: list[Fold],
+    seed: int,
+    weights_N: NDArray[np.float64] | None = None,
+    rounds: int = TREES,
+) -> Peers:
+    """Fit trees and a linear model on the folds that the nets were trained on.
+
+    Args:
+        target_N: class numbers 0 … O-1, or standardised numbers.
+        rounds: most trees per fold.
+    """
+    answers: dict[str, Answers] = {}
+    seconds: dict[str, float] = {}
+    boosted = linear = None
+    if outputs <= MOST_CLASSES:
+        started = time.perf_counter()
+        boosted, answers[BOOSTED] = _boosted(
+            design, batch, target_N, outputs, folds, seed, weights_N, rounds
+        )
+        seconds[BOOSTED] = round(time.perf_counter() - started, 2)
+        started = time.perf_counter()
+        linear, answers[LINEAR] = _linear(design, batch, target_N, outputs, folds, weights_N)
+        seconds[LINEAR] = round(time.perf_counter() - started, 2)
+    return Peers(design, boosted, linear, answers, seconds)
+
+
+def _boosted(
+    design: Design,
+    batch: TokenBatch,
+    target_N: NDArray[Any],
+    outputs: int,
+    folds: list[Fold],
+    seed: int,
+    weights_N: NDArray[np.float64] | None,
+    rounds: int,
+) -> tuple[Boosted, Answers]:
+    read = design.features(batch)
+    fitted = [
+        fit_boosted(read, target_N, outputs, train, validation, seed + k, weights_N, rounds)
+        for k, (train, validation) in enumerate(folds)
+    ]
+    said = [
+        one.answer(read.rows(validation))
+        for one, (_, validation) in zip(fitted, folds, strict=True)
+    ]
+    stored = [blob for one in fitted for blob in one.stored]
+    return Boosted(stored, outputs), np.concatenate(said)
+
+
+def _linear(
+    design: Design,
+    batch: TokenBatch,
+    target_N: NDArray[Any],
+    outputs: int,
+    folds: list[Fold],
+    weights_N: NDArray[np.float64] | None,
+) -> tuple[Linear, Answers]:
+    """The penalty is that of the best out-of-fold answers."""
+    read = design.linear(batch)
+    held = np.concatenate([validation for _, validation in folds])
+    held_weights = None if weights_N is None else weights_N[held]
+    found: list[tuple[float, int, list[Linear], Answers]] = []
+    for place, strength in enumerate(STRENGTHS):
+        models = [
+            fit_linear(read, target_N, outputs, train, strength, weights_N) for train, _ in folds
+        ]
+        said = np.concatenate(
+            [one.answer(read[held]) for one, (_, held) in zip(models, folds, strict=True)]
+        )
+        found.append((loss_of(said, target_N[held], held_weights), place, models, said))
+    _, _, models, said = min(found, key=lambda each: each[:2])
+    return (
+        Linear(
+            np.concatenate([one.weight_KZO for one in models]),
+            np.concatenate([one.bias_KO for one in models]),
+        ),
+        said,
+    )

@@ -1,0 +1,168 @@
+"""Training a predictor: the nets, the models beside them, and what is kept of the training rows (PRED-1, PRED-7).
+
+Legend: N rows · O outputs (classes, or 1).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.boosted import ROUNDS
+from featrix_core.predictor.complexity import advise_depth
+from featrix_core.predictor.design import Design
+from featrix_core.predictor.ensemble import (
+    Ensemble,
+    Peers,
+    blend,
+    fit_peers,
+    greedy_weights,
+    loss_of,
+)
+from featrix_core.predictor.fitting import bag_folds, fit_members
+from featrix_core.predictor.guardrails import GuardrailReference
+from featrix_core.predictor.labelled import LabelledRows
+from featrix_core.predictor.losses import LossWish
+from featrix_core.predictor.plan import PredictorPlan, plan_predictor
+from featrix_core.predictor.shape import SimpleMLP
+from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS, TOGETHER
+from featrix_core.predictor.target_coding import TargetCoding
+from featrix_core.tables.schema import Notice
+from featrix_core.training.loop import Progress
+
+if TYPE_CHECKING:
+    from featrix_core.embedding_space import EmbeddingSpace
+
+EXPLAIN_BACKGROUND = 128
+TREES_PER_EPOCH = 20
+"""Where the epochs are given: a training that is cut short is so as a whole."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A predictor before it is calibrated.
+
+    notices: what the held-out answers show to be wrong with the nets.
+    held_out: out-of-fold `answer`, `nets` (the nets' own), `spread`, `labels`, and `weights` where rows have any.
+    """
+
+    plan: PredictorPlan
+    ensemble: Ensemble
+    held_out: dict[str, NDArray[Any]]
+    timeline: dict[str, object]
+    reference: GuardrailReference
+    background: TokenBatch
+    notices: tuple[Notice, ...]
+    info: dict[str, Any]
+
+
+def fit_predictor(
+    space: EmbeddingSpace,
+    rows: LabelledRows,
+    coding: TargetCoding,
+    *,
+    seed: int,
+    shape: SimpleMLP | None = None,
+    fine_tune: bool | None = None,
+    blended: bool = True,
+    loss: LossWish = "auto",
+    class_weights: bool | None = None,
+    epochs: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Train everything that answers.
+
+    Args:
+        blended: the nets answer together with the trees and the linear model; otherwise these are only
+            measured beside them.
+        loss, class_weights: what the nets are trained on (PRED-2); left open, held-out rows decide.
+        epochs: at most so many per member; the plan decides when left out.
+    """
+    batch, labels = rows.batch, rows.labels_N
+    plan = plan_predictor(len(labels), fine_tune, loss=loss, class_weights=class_weights)
+    if shape is not None:
+        plan = plan.model_copy(update={"width": shape.d_hidden})
+    rows_NM = space.model.row_embeddings(batch)
+    advice = advise_depth(rows_NM.numpy(), labels, coding.target.kind, seed)
+    depth = advice.n_hidden_layers
+    if shape is not None and shape.n_hidden_layers is not None:
+        depth = shape.n_hidden_layers
+    folds = bag_folds(labels, coding.classification, plan, seed, rows.groups_N, rows.times_N)
+    target_N = rows.target_N.numpy()
+    design = Design.fit(space.tokenizer, batch)
+    trees = ROUNDS if epochs is None else min(ROUNDS, TREES_PER_EPOCH * epochs)
+    peers = fit_peers(design, batch, target_N, coding.outputs, folds, seed, rows.weights_N, trees)
+    fitted = fit_members(
+        space.model,
+        space.tokenizer,
+        rows,
+        coding.outputs,
+        depth,
+        plan,
+        seed,
+        epochs,
+        on_progress,
+    )
+    plan, held = fitted.plan, fitted.held_out_rows
+    weights = None if rows.weights_N is None else rows.weights_N[held]
+    answers = {NETS: fitted.answer_NO, **peers.answers}
+    shares = greedy_weights(answers, target_N[held], weights)
+    losses = {
+        name: loss_of(said, target_N[held], weights) for name, said in sorted(answers.items())
+    }
+    together = blend(answers, shares, coding.classification)
+    losses[TOGETHER] = loss_of(together, target_N[held], weights)
+    held_out: dict[str, NDArray[Any]] = {
+        "answer": together if blended else fitted.answer_NO,
+        "nets": fitted.answer_NO,
+        "spread": fitted.spread_N,
+        "labels": labels[held],
+    }
+    if weights is not None:
+        held_out["weights"] = weights
+    background_rows = np.random.default_rng(seed).permutation(len(labels))[:EXPLAIN_BACKGROUND]
+    background = batch.rows(torch.from_numpy(np.sort(background_rows)))
+    return Trained(
+        plan=plan,
+        ensemble=_chosen(fitted.members, coding, peers, shares if blended else {NETS: 1.0}),
+        held_out=held_out,
+        timeline=fitted.timelines[0],
+        reference=GuardrailReference.fit(rows_NM.numpy(), seed),
+        background=background.compact(space.tokenizer.vocabulary),
+        notices=fitted.notices(coding.target.name),
+        info={
+            "rows": len(labels),
+            "plan": plan.model_dump(),
+            "hidden_layers": depth,
+            "depth_reasons": list(advice.reasons),
+            "trained_date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT00:00:00Z"),
+            "class_distribution": coding.distribution(labels),
+            "space": space.name,
+            "loss": fitted.loss_choice.model_dump(mode="json"),
+            "selector": {
+                "measure": "log loss" if coding.classification else "mean squared error",
+                "rows": len(held),
+                "losses": losses,
+                "shares": shares if blended else {NETS: 1.0},
+                "seconds": peers.seconds,
+            },
+        },
+    )
+
+
+def _chosen(
+    members: list[Any], coding: TargetCoding, peers: Peers, shares: dict[str, float]
+) -> Ensemble:
+    """Only what has a share is kept."""
+    boosted = peers.boosted if shares.get(BOOSTED, 0.0) > 0 else None
+    linear = peers.linear if shares.get(LINEAR, 0.0) > 0 else None
+    design = peers.design if boosted or linear else None
+    used = {name: share for name, share in shares.items() if share > 0}
+    return Ensemble(members, coding.classification, used, design, boosted, linear)

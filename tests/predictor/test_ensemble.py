@@ -1,0 +1,222 @@
+"""Trees and a linear model beside the nets: read from the same tensors, trained on the same folds (PRED-7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from featrix_core import EmbeddingSpace, SinglePredictor
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.input_data_set import as_table
+from featrix_core.predictor.boosted import Boosted, fit_boosted
+from featrix_core.predictor.design import Design
+from featrix_core.predictor.ensemble import Ensemble, blend, fit_peers, greedy_weights, loss_of
+from featrix_core.predictor.linear import fit_linear
+from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS, standing
+from featrix_core.tables.build import typed_columns
+from featrix_core.tables.splits import kfold
+
+SEED = 5
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _tokens(space: EmbeddingSpace, frame: pd.DataFrame) -> TokenBatch:
+    batch: TokenBatch = space.tokenizer.encode(typed_columns(as_table(frame), space.schema))
+    return batch
+
+
+@pytest.fixture(scope="module")
+def batch(few_space: EmbeddingSpace, few: pd.DataFrame) -> TokenBatch:
+    return _tokens(few_space, few)
+
+
+@pytest.fixture(scope="module")
+def design(few_space: EmbeddingSpace, batch: TokenBatch) -> Design:
+    return Design.fit(few_space.tokenizer, batch)
+
+
+@pytest.fixture(scope="module")
+def labels(few: pd.DataFrame) -> NDArray[np.int64]:
+    return np.asarray(few["class"] == "bad", np.int64)
+
+
+@pytest.fixture(scope="module")
+def folds(labels: NDArray[np.int64]) -> list[Fold]:
+    return kfold(labels, 3, SEED)
+
+
+def test_missing_and_unseen_cells_stand_for_themselves(
+    few_space: EmbeddingSpace, few: pd.DataFrame, design: Design
+) -> None:
+    changed = few.head(4).astype(object)
+    changed.loc[0, "checking_status"] = None
+    changed.loc[1, "checking_status"] = "never heard of"
+    changed.loc[2, "duration"] = None
+    read = design.features(_tokens(few_space, changed))
+    tokenizer = few_space.tokenizer
+    column = tokenizer.groups[1].index("checking_status")
+    assert read.codes_NC[:2, column].tolist() == [0, 1]
+    assert (read.codes_NC[2:, column] >= 2).all()
+    number = tokenizer.groups[0].index("duration")
+    assert np.isnan(read.numbers_NF[:, number]).tolist() == [False, False, True, False]
+    assert np.isfinite(design.linear(_tokens(few_space, changed))).all()
+
+
+def test_numbers_keep_their_order(
+    few_space: EmbeddingSpace, few: pd.DataFrame, batch: TokenBatch, design: Design
+) -> None:
+    number = few_space.tokenizer.groups[0].index("credit_amount")
+    read = design.features(batch).numbers_NF[:, number]
+    assert (
+        np.argsort(read, kind="stable") == np.argsort(few["credit_amount"], kind="stable")
+    ).all()
+
+
+def test_dates_texts_and_levels_become_numbers() -> None:
+    count = 120
+    frame = pd.DataFrame(
+        {
+            "when": pd.date_range("2024-01-01", periods=count, freq="7h"),
+            "size": np.array(["small", "medium", "large"])[np.arange(count) % 3],
+            "note": [
+                f"customer asked about order {k} and its {'price' if k % 2 else 'delivery'}"
+                for k in range(count)
+            ],
+            "rating": np.arange(count) % 5,
+        }
+    )
+    space = EmbeddingSpace(frame, n_epochs=1)
+    batch = _tokens(space, frame)
+    design = Design.fit(space.tokenizer, batch)
+    read = design.features(batch)
+    assert np.isfinite(read.numbers_NF).all()
+    assert (np.ptp(read.numbers_NF, axis=0) > 0).sum() >= 10
+    again = Design.from_state(space.tokenizer, design.state()).features(batch)
+    assert (again.numbers_NF == read.numbers_NF).all() and (again.codes_NC == read.codes_NC).all()
+    part = design.features(batch.rows(slice(10, 20)))
+    assert np.allclose(part.numbers_NF, read.numbers_NF[10:20], atol=1e-5)
+
+
+def test_trees_are_the_same_bytes_twice(
+    design: Design, batch: TokenBatch, labels: NDArray[np.int64], folds: list[Fold]
+) -> None:
+    read = design.features(batch)
+    trees, again = (fit_boosted(read, labels, 2, *folds[0], SEED) for _ in range(2))
+    assert trees.stored == again.stored
+    assert (Boosted(trees.stored, 2).answer(read) == trees.answer(read)).all()
+    assert trees.answer(read.rows(slice(0, 0))).shape == (0, 2)
+
+
+def test_a_class_that_no_training_row_has(design: Design, batch: TokenBatch) -> None:
+    target = np.arange(batch.n_rows) % 3
+    train, held = np.flatnonzero(target < 2), np.flatnonzero(target == 2)
+    for said in (
+        fit_boosted(design.features(batch), target, 3, train, held, SEED).answer(
+            design.features(batch)
+        ),
+        fit_linear(design.linear(batch), target, 3, train, 0.1).answer(design.linear(batch)),
+    ):
+        assert said.shape == (batch.n_rows, 3) and np.isfinite(said).all()
+        assert np.allclose(np.exp(said).sum(axis=1), 1.0, atol=1e-4)
+        assert np.exp(said[:, 2]).max() < 0.05
+
+
+def test_the_linear_model_is_the_library_s(
+    design: Design, batch: TokenBatch, labels: NDArray[np.int64], folds: list[Fold]
+) -> None:
+    read, (train, _) = design.linear(batch), folds[0]
+    known = LogisticRegression(C=0.1, max_iter=300).fit(read[train], labels[train])
+    said = np.exp(fit_linear(read, labels, 2, train, 0.1).answer(read))
+    assert np.allclose(said, known.predict_proba(read), atol=1e-5)
+
+
+def test_answers_for_the_folds_are_of_models_that_did_not_see_them(
+    design: Design, batch: TokenBatch, folds: list[Fold]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 2, batch.n_rows)
+    held = np.concatenate([validation for _, validation in folds])
+    peers = fit_peers(design, batch, noise, 2, folds, SEED)
+    for said in peers.answers.values():
+        assert loss_of(said, noise[held]) > np.log(2) - 0.05
+    seen = fit_linear(design.linear(batch), noise, 2, np.arange(batch.n_rows), 1.0)
+    assert loss_of(seen.answer(design.linear(batch)), noise) < np.log(2) - 0.1
+
+
+def test_blends_are_means_of_probabilities() -> None:
+    one = np.log(np.array([[0.2, 0.8], [0.5, 0.5]], np.float32))
+    two = np.log(np.array([[0.6, 0.4], [0.1, 0.9]], np.float32))
+    said = blend({"a": one, "b": two}, {"a": 0.75, "b": 0.25}, True)
+    assert np.allclose(np.exp(said), [[0.3, 0.7], [0.4, 0.6]], atol=1e-6)
+    numbers = blend(
+        {"a": np.ones((3, 1), np.float32), "b": np.zeros((3, 1), np.float32)},
+        {"a": 0.75, "b": 0.25},
+        False,
+    )
+    assert np.allclose(numbers, 0.75)
+
+
+def test_weights_follow_what_helps() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=2_000)
+    answers = {
+        NETS: (truth + rng.normal(size=2_000))[:, None].astype(np.float32),
+        BOOSTED: (truth + rng.normal(size=2_000))[:, None].astype(np.float32),
+        LINEAR: rng.normal(size=(2_000, 1)).astype(np.float32),
+    }
+    shares = greedy_weights(answers, truth)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert abs(shares[NETS] - shares[BOOSTED]) < 0.15 and shares[LINEAR] < 0.25
+    alone = {name: loss_of(said, truth) for name, said in answers.items()}
+    assert loss_of(blend(answers, shares, False), truth) < min(alone.values())
+    # Rows that count for nothing have no say.
+    only = np.zeros(2_000)
+    only[:50] = 1.0
+    answers[LINEAR][:50, 0] = truth[:50]
+    assert greedy_weights(answers, truth, only)[LINEAR] > 0.9
+
+
+@pytest.fixture(scope="module")
+def blended(few_space: EmbeddingSpace, few: pd.DataFrame) -> SinglePredictor:
+    predictor = SinglePredictor(few_space, seed=SEED)
+    return predictor.prep_for_training(few, "class", "set").train(2)
+
+
+@pytest.mark.filterwarnings("ignore:The space does not know")
+def test_a_predictor_is_a_blend_and_says_so(
+    blended: SinglePredictor, few: pd.DataFrame, tmp_path: Path
+) -> None:
+    selector = blended.training_info["selector"]
+    assert set(selector["losses"]) == {"nets", "boosted", "linear", "ensemble"}
+    assert selector["losses"]["ensemble"] <= selector["losses"]["nets"]
+    assert "Out of fold" in standing(selector) and "nets" in standing(selector)
+    blended.save(tmp_path / "one")
+    again = SinglePredictor.load(tmp_path / "one")
+    assert (again.predict_proba(few) == blended.predict_proba(few)).all()
+    explained = again.predict(few.head(3))
+    for row in explained:
+        assert set(row["feature_importance"]) == set(few.columns) - {"class"}
+
+
+@pytest.mark.filterwarnings("ignore:The space does not know")
+def test_the_nets_alone_are_those_of_a_predictor_without_the_others(
+    blended: SinglePredictor, few_space: EmbeddingSpace, few: pd.DataFrame
+) -> None:
+    alone = SinglePredictor(few_space, seed=SEED, ensemble=False)
+    alone.prep_for_training(few, "class", "set").train(2)
+    assert alone.ensemble is not None and alone.ensemble.design is None
+    assert alone.training_info["selector"]["shares"] == {"nets": 1.0}
+    assert (blended.nets_only().predict_proba(few) == alone.predict_proba(few)).all()
+    assert (blended.predict_proba(few) != alone.predict_proba(few)).any()
+
+
+def test_no_rows_have_no_answers(blended: SinglePredictor, batch: TokenBatch) -> None:
+    assert isinstance(blended.ensemble, Ensemble)
+    said, spread = blended.ensemble.answer(batch.rows(slice(0, 0)))
+    assert said.shape == (0, 2) and spread.shape == (0,)
+    torch.testing.assert_close(torch.from_numpy(said), torch.zeros(0, 2))
