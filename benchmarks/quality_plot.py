@@ -24,9 +24,9 @@ def draw(found: Differences, path: Path) -> None:
     axes.set_ylim(-(depth + 0.45 * half), 1.3)
     axes.axis("off")
     axes.plot([1, count], [0, 0], color="black", linewidth=1)
-    for rank in range(1, count + 1):
-        axes.plot([rank, rank], [0, 0.12], color="black", linewidth=1)
-        axes.text(rank, 0.2, str(rank), ha="center", va="bottom", fontsize=8)
+    for tick in range(1, count + 1):
+        axes.plot([tick, tick], [0, 0.12], color="black", linewidth=1)
+        axes.text(tick, 0.2, str(tick), ha="center", va="bottom", fontsize=8)
     for place, (method, rank) in enumerate(ordered):
         left = place < half
         level = -(depth + 0.45 * (place if left else count - 1 - place))
