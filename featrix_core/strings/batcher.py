@@ -42,7 +42,7 @@ class Order:
     or when one failed."""
 
     texts: list[str]
-    on_done: Callable[[], None]
+    on_done: Callable[[], object]
     found: dict[str, Vector] = field(default_factory=dict)
     missing: int = 0
     error: BaseException | None = None
@@ -96,7 +96,7 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, texts: list[str], on_done: Callable[[], None]) -> Order | list[Vector]:
+    def submit(self, texts: list[str], on_done: Callable[[], object]) -> Order | list[Vector]:
         """The vectors, where the cache has all of them, or an order that is on its way.
 
         Raises:

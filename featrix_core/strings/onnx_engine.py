@@ -40,7 +40,9 @@ class OnnxMiniLM:
     def __init__(self, folder: Path) -> None:
         """Build the graph and load it: `folder` was looked at before."""
         from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
-        from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
+        from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]
+            SessionOptions,
+        )
         from tokenizers import Tokenizer
 
         from featrix_core.strings.onnx_graph import onnx_graph

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import find_weights
-from featrix_core.strings.engine import EngineName
+from featrix_core.strings.engine import EngineName, fingerprint_of
 from featrix_core.strings.logs import FIELDS, log_json
 
 if TYPE_CHECKING:
     from featrix_core.strings.service import StringsService
 
 _LONGEST_DRAIN = 60
+_HEAD_SECONDS = 10.0
 _KEEP_ALIVE = 75  # seconds; longer than clients' pools keep an idle connection
 _log = logging.getLogger(__name__)
 
@@ -29,31 +30,36 @@ def serve(
     port: int = 8080,
     metrics_port: int = 9090,
     *,
-    model_path: Path | None = None,
+    model_path: str | Path | None = None,
     engine: EngineName = "onnx",
     threads: int | None = None,
-    token_file: Path | None = None,
+    token_file: str | Path | None = None,
     drain_seconds: float = 0.0,
     cache_entries: int | None = None,
+    expect_fingerprint: str | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun and return.
 
     `threads` batches are computed at a time, by default one per core. `token_file` holds the bearer
     token that callers must show. After the signal the service is not ready, and `drain_seconds` later
-    it takes no more connections.
+    it takes no more connections. `expect_fingerprint` is the only model that may be served.
 
     Raises:
-        FeatrixUserError: no weights, an unreadable or empty token file, or a port that is taken.
+        FeatrixUserError: no weights or those of another model, an unreadable or empty token file, or
+            a port that is taken.
     """
     from prometheus_client import start_http_server
 
     from featrix_core.strings.service import StringsService
 
+    folder = find_weights(model_path)
+    if expect_fingerprint is not None:
+        _check_fingerprint(expect_fingerprint, fingerprint_of(engine, folder))
     service = StringsService(
-        find_weights(model_path),
+        folder,
         engine=engine,
         threads=threads or len(os.sched_getaffinity(0)),
-        token=None if token_file is None else _token(token_file),
+        token=None if token_file is None else _token(Path(token_file)),
         cache_entries=cache_entries,
     )
     log_json()
@@ -81,6 +87,18 @@ def serve(
 async def _run(service: StringsService, host: str, port: int, drain_seconds: float) -> bool:
     """Serve until a signal; False if the port could not be had."""
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Connection(H11Protocol):
+        """Closed when no request begins: whoever sends nothing, or a head without end, holds nothing."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.loop.call_later(_HEAD_SECONDS, self._end_silence)
+
+        def _end_silence(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
 
     class Server(uvicorn.Server):
         """Leaves signals to this module: uvicorn would raise them again and spoil the exit status."""
@@ -94,6 +112,8 @@ async def _run(service: StringsService, host: str, port: int, drain_seconds: flo
             service.app,
             host=host,
             port=port,
+            http=Connection,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -127,6 +147,15 @@ async def _run(service: StringsService, host: str, port: int, drain_seconds: flo
         return False
     await loading
     return True
+
+
+def _check_fingerprint(expected: str, found: str) -> None:
+    if found != expected:
+        raise FeatrixUserError(
+            f"The model here has the fingerprint {found}",
+            value=expected,
+            remedy="Serve the model that was expected, or expect this one",
+        )
 
 
 def _token(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +12,7 @@ import numpy as np
 import openai
 import pytest
 import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -87,7 +90,7 @@ def test_the_openai_client(service: Service, local: LocalTextEmbedder, encoding:
     )
     found = [item.embedding for item in answer.data]
     if encoding == "base64":
-        found = [np.frombuffer(__import__("base64").b64decode(v), "<f4") for v in found]  # type: ignore[arg-type,misc]
+        found = [np.frombuffer(base64.b64decode(text), "<f4") for text in found]
     assert np.array(found, np.float32).tobytes() == local.embed(TEXTS).tobytes()
     assert [item.index for item in answer.data] == list(range(len(TEXTS)))
     assert answer.usage.prompt_tokens >= 2 * len(TEXTS)
@@ -100,8 +103,6 @@ def test_the_openai_client(service: Service, local: LocalTextEmbedder, encoding:
 
 
 def test_a_caller_who_goes_away_is_dropped(service: Service) -> None:
-    import socket
-
     texts = [f"nobody waits for {n} " + "word " * 200 for n in range(300)]
     body = json.dumps({"texts": texts}).encode()
     head = f"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -119,9 +120,6 @@ def test_a_caller_who_goes_away_is_dropped(service: Service) -> None:
 
 def test_what_is_published_is_what_is_done(service: Service) -> None:
     """Hostile and valid requests made from the OpenAPI document: no 5xx, and answers as published."""
-    from hypothesis import HealthCheck, Phase, given, settings
-    from hypothesis import strategies as st
-
     schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
     checks = [
         not_a_server_error,
@@ -134,10 +132,9 @@ def test_what_is_published_is_what_is_done(service: Service) -> None:
     for found in schema.get_all_operations():
         operation = found.ok()
         for mode in modes:
-            try:
-                cases = operation.as_strategy(generation_mode=mode)
-            except Exception:
-                continue
+            if mode is schemathesis.GenerationMode.NEGATIVE and not operation.body:
+                continue  # nothing can be wrong with a request that holds nothing
+            cases = operation.as_strategy(generation_mode=mode)
 
             @given(case=cases)
             @settings(
@@ -154,4 +151,4 @@ def test_what_is_published_is_what_is_done(service: Service) -> None:
                 case.validate_response(answer, checks=checks)
 
             check()
-    assert st and {200, 422} <= statuses
+    assert {200, 422} <= statuses

@@ -70,22 +70,22 @@ def test_what_cannot_start_says_why(service: Service, tmp_path: Path) -> None:
         ({"token_file": str(empty)}, "is empty"),
         ({"token_file": str(tmp_path / "none")}, "cannot be read"),
         ({"model_path": str(tmp_path)}, "No sentence model"),
+        ({"expect_fingerprint": "another"}, "The model here has the fingerprint"),
     ):
-        code = CODE.replace(
-            "serve(**", "from pathlib import Path; f = json.loads(sys.argv[1]); serve(**"
-        )
-        code = code.replace(
-            "json.loads(sys.argv[1]))",
-            "{k: Path(v) if k[-4:] in ('file', 'path') else v for k, v in f.items()})",
-        )
         done = subprocess.run(
-            [sys.executable, "-c", code, json.dumps(options)],
+            [sys.executable, "-c", CODE, json.dumps(options)],
             capture_output=True,
             text=True,
             timeout=180,
         )
         assert done.returncode != 0
         assert "FeatrixUserError" in done.stderr and words in done.stderr
+
+
+def test_a_head_without_end_is_cut_off(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as caller:
+        caller.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nX-More: ")
+        assert caller.recv(1024) == b""
 
 
 def test_a_connection_that_sends_nothing_does_not_hold_up_the_end(tmp_path: Path) -> None:
