@@ -2,7 +2,7 @@
 
     make bench-quality DATA_DIR=…
     python -m benchmarks.quality --data-dir … --peers                    # what this code has no part in
-    python -m benchmarks.quality --data-dir … --sets adult,fars --methods "featrix, net only" --minutes 60
+    python -m benchmarks.quality --data-dir … --sets adult,fars --methods featrix --minutes 60
     python -m benchmarks.quality --data-dir … --only adult/LightGBM      # cells whose name holds this
     python -m benchmarks.quality --data-dir … --again                    # own cells of other code, once more
     python -m benchmarks.quality --data-dir … --quick                    # tiny; under out/bench-quality
@@ -102,7 +102,7 @@ def answered(
 
     named = [asked.names[int(code)] for code in train.y_N] if asked.names else train.y_N
     return featrix_answers(
-        train.frame, pd.Series(named), test.frame, asked.kind, SEED, OWN[method],
+        train.frame, pd.Series(named), test.frame, asked.kind, SEED,
         names=asked.names, epochs=2 if quick else None,
     )  # fmt: skip
 

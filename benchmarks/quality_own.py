@@ -17,9 +17,8 @@ from featrix_core.single_predictor import SinglePredictor
 
 GOAL = "the goal"
 FEATRIX, NET_ONLY = "featrix", "featrix, net only"
-OWN: dict[str, bool | None] = {NET_ONLY: None}
-"""Fits and their `ensemble=`; None leaves the argument to the constructor."""
-# Once the constructor takes `ensemble`: {FEATRIX: None}, and the net's answers of the same fit in `featrix_answers`.
+OWN = (FEATRIX,)
+"""One fit answers twice: as it is by default, and as its nets alone."""
 
 
 def featrix_answers(
@@ -28,7 +27,6 @@ def featrix_answers(
     test: pd.DataFrame,
     kind: Kind,
     seed: int,
-    ensemble: bool | None = None,
     *,
     names: tuple[str, ...] = (),
     epochs: int | None = None,
@@ -37,26 +35,27 @@ def featrix_answers(
 
     Args:
         y: class names or numbers, row by row as `train`.
-        ensemble: what the predictor is told; None leaves its default.
         names: class names in the order of the answers' columns, the positive one last of two.
         epochs: of space and predictor; their plans decide when left out.
     """
-    options: dict[str, Any] = {} if ensemble is None else {"ensemble": ensemble}
-    if kind == "binary":
-        options["positive_label"] = names[1]
     started = time.perf_counter()
     space = EmbeddingSpace(train, n_epochs=epochs, seed=seed).train()
     with_space = time.perf_counter()
-    predictor = SinglePredictor(space, seed=seed, **options)
+    positive = names[1] if kind == "binary" else None
+    predictor = SinglePredictor(space, seed=seed, positive_label=positive)
     labelled = train.assign(**{GOAL: np.asarray(y)})
     type_ = "scalar" if kind == "regression" else "set"
     predictor.prep_for_training(labelled, GOAL, type_).train(epochs)
     seconds = time.perf_counter() - started
     notes = {
         "space": plan_of(space, with_space - started),
-        "predictor": {k: predictor.training_info[k] for k in ("plan", "hidden_layers")},
+        "predictor": {k: predictor.training_info[k] for k in ("plan", "hidden_layers", "selector")},
     }
-    return {NET_ONLY: _answers(predictor, test, names, seconds, notes)}
+    alone = predictor.nets_only()
+    return {
+        FEATRIX: _answers(predictor, test, names, seconds, notes),
+        NET_ONLY: _answers(alone, test, names, seconds, notes),
+    }
 
 
 def _answers(
