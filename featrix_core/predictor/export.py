@@ -159,6 +159,12 @@ def _drawn(graph: PredictorGraph, cells: dict[str, Tensor]) -> bytes:
         for parameter in graph.parameters():
             parameter.requires_grad_(True)
     assert model is not None
+    # Inner results are named after variables of the code, one of which may be called like a result.
+    outer = {id(value) for value in model.model.graph.outputs}
+    for node in model.model.graph.all_nodes():
+        for value in node.outputs:
+            if id(value) not in outer and value.name is not None:
+                value.name = f"inner_{value.name}"
     # Where each node came from, with the paths of this machine's files.
     for function in (model.model.graph, *model.model.functions.values()):
         for node in function.all_nodes():
