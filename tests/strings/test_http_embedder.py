@@ -13,7 +13,7 @@ import pytest
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.disk_cache import DiskCache
-from featrix_core.strings.embedder import LocalTextEmbedder, TextEmbedder
+from featrix_core.strings.embedder import LocalTextEmbedder, TextEmbedder, get_default_embedder
 from featrix_core.strings.http_embedder import HttpTextEmbedder, StringsServiceError
 from tests.strings.services import Service, free_port, running
 
@@ -111,3 +111,16 @@ def test_a_service_that_is_killed_and_comes_back(tmp_path: Path, local: LocalTex
         assert not pending.done()
         with running(tmp_path, port=port, threads=1):
             np.testing.assert_array_equal(pending.result(120), local.embed(texts))
+
+
+def test_the_environment_names_a_service(
+    service: Service, local: LocalTextEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get_default_embedder.cache_clear()
+    monkeypatch.setenv("FEATRIX_STRINGS_URL", service.url)
+    try:
+        embedder = get_default_embedder()
+        assert isinstance(embedder, HttpTextEmbedder)
+        assert embedder.embed(TEXTS).tobytes() == local.embed(TEXTS).tobytes()
+    finally:
+        get_default_embedder.cache_clear()
