@@ -45,6 +45,7 @@ class Order:
     on_done: Callable[[], object]
     found: dict[str, Vector] = field(default_factory=dict)
     missing: int = 0
+    characters: int = 0
     error: BaseException | None = None
 
     def vectors(self) -> list[Vector]:
@@ -86,6 +87,7 @@ class Batcher:
         self._waiting_tokens = 0
         self._orders: set[Order] = set()
         self._order_texts = 0
+        self._order_characters = 0
         self._arrivals = 0
         self._turn = 0
         self._stopped = False
@@ -119,21 +121,27 @@ class Batcher:
             self._metrics.misses.inc(len(texts) - hits)
             if not missing:
                 return order.vectors()
-            self._admit(len(missing))
+            order.characters = sum(map(len, missing))
+            self._admit(len(missing), order.characters)
             self._enqueue(order, missing)
         return order
 
-    def _admit(self, texts: int) -> None:
+    def _admit(self, texts: int, characters: int) -> None:
         """Refuse what would wait too long; whoever comes when nothing waits is always served."""
         limits = self._limits
-        many = self._order_texts + texts > limits.waiting_texts
-        if self._orders and (many or len(self._orders) >= limits.waiting_requests):
+        full = (
+            len(self._orders) >= limits.waiting_requests
+            or self._order_texts + texts > limits.waiting_texts
+            or self._order_characters + characters > limits.waiting_characters
+        )
+        if self._orders and full:
             raise OverloadedError("Too many requests are waiting; try again later")
 
     def _enqueue(self, order: Order, missing: dict[str, None]) -> None:
         order.missing = len(missing)
         self._orders.add(order)
         self._order_texts += len(missing)
+        self._order_characters += order.characters
         for place, text in enumerate(missing):
             entry = self._entries.get(text)
             if entry is None:
@@ -169,6 +177,7 @@ class Batcher:
     def _close(self, order: Order) -> None:
         self._orders.discard(order)
         self._order_texts -= order.missing
+        self._order_characters -= order.characters
 
     def _report(self) -> None:
         self._metrics.waiting_requests.set(len(self._orders))

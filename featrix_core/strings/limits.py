@@ -23,6 +23,8 @@ class Limits:
     """Requests whose vectors are being computed or wait for that."""
     waiting_texts: int = 65_536
     """Texts of those requests."""
+    waiting_characters: int = 64 * 2**20
+    """Characters of those texts: they are in memory."""
 
 
 class ServiceError(Exception):

@@ -164,7 +164,7 @@ def test_a_small_request_overtakes_the_rest_of_a_large_one(model: OnnxMiniLM) ->
 
 def test_too_much_waiting_is_refused(model: OnnxMiniLM) -> None:
     gate = Gate(model)
-    limits = Limits(waiting_requests=2, waiting_texts=10)
+    limits = Limits(waiting_requests=2, waiting_texts=10, waiting_characters=500)
     batcher, _ = _batcher(gate, limits=limits)
     orders = [batcher.submit(TEXTS[:4], lambda: None), batcher.submit(TEXTS[4:6], lambda: None)]
     with pytest.raises(OverloadedError):
@@ -173,6 +173,8 @@ def test_too_much_waiting_is_refused(model: OnnxMiniLM) -> None:
     batcher.drop(orders[0])
     with pytest.raises(OverloadedError):
         batcher.submit(TEXTS[10:19], lambda: None)
+    with pytest.raises(OverloadedError):
+        batcher.submit(["x" * 500], lambda: None)
     orders.append(batcher.submit(TEXTS[10:12], lambda: None))
     gate.open.set()
     batcher.stop()
