@@ -25,6 +25,7 @@ class Answers:
     """Probabilities `(N, K)` or numbers `(N,)`, with the seconds that they took.
 
     low_N, high_N: ends of the 90 % interval; sets_NK: which classes are in a row's prediction set;
+    threshold: of two classes, the second is predicted from this probability on;
     notes: what a reader may want to know of the fit.
     """
 
@@ -34,6 +35,7 @@ class Answers:
     low_N: Floats | None = None
     high_N: Floats | None = None
     sets_NK: NDArray[np.bool_] | None = None
+    threshold: float = 0.5
     notes: dict[str, Any] = field(default_factory=dict)
 
 

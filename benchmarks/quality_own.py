@@ -17,6 +17,8 @@ from featrix_core.single_predictor import SinglePredictor
 
 GOAL = "the goal"
 FEATRIX, NET_ONLY = "featrix", "featrix, net only"
+KEPT = ("plan", "hidden_layers", "loss", "selector")
+"""What a cell keeps of a predictor's training."""
 OWN = (FEATRIX,)
 """One fit answers twice: as it is by default, and as its nets alone."""
 
@@ -40,21 +42,39 @@ def featrix_answers(
     """
     started = time.perf_counter()
     space = EmbeddingSpace(train, n_epochs=epochs, seed=seed).train()
-    with_space = time.perf_counter()
+    seconds = time.perf_counter() - started
+    notes = {"space": plan_of(space, seconds)}
+    return predictor_answers(
+        space, train, y, test, kind, seed, names=names, epochs=epochs, before=seconds, notes=notes
+    )
+
+
+def predictor_answers(
+    space: EmbeddingSpace,
+    train: pd.DataFrame,
+    y: pd.Series,
+    test: pd.DataFrame,
+    kind: Kind,
+    seed: int,
+    *,
+    names: tuple[str, ...] = (),
+    epochs: int | None = None,
+    before: float = 0.0,
+    notes: dict[str, Any] | None = None,
+) -> dict[str, Answers]:
+    """As `featrix_answers`, on a space that is there; its seconds to fit are the predictor's and those `before`."""
+    started = time.perf_counter()
     positive = names[1] if kind == "binary" else None
     predictor = SinglePredictor(space, seed=seed, positive_label=positive)
     labelled = train.assign(**{GOAL: np.asarray(y)})
     type_ = "scalar" if kind == "regression" else "set"
     predictor.prep_for_training(labelled, GOAL, type_).train(epochs)
-    seconds = time.perf_counter() - started
-    notes = {
-        "space": plan_of(space, with_space - started),
-        "predictor": {k: predictor.training_info[k] for k in ("plan", "hidden_layers", "selector")},
-    }
+    seconds = before + time.perf_counter() - started
+    told = {**(notes or {}), "predictor": {k: predictor.training_info[k] for k in KEPT}}
     alone = predictor.nets_only()
     return {
-        FEATRIX: _answers(predictor, test, names, seconds, notes),
-        NET_ONLY: _answers(alone, test, names, seconds, notes),
+        FEATRIX: _answers(predictor, test, names, seconds, told),
+        NET_ONLY: _answers(alone, test, names, seconds, told),
     }
 
 
@@ -74,4 +94,7 @@ def _answers(
     place = [predictor.classes.index(name) for name in names]
     chances_NK = scores.probabilities_NK
     sets_NK = None if scores.sets is None else scores.sets.contains(chances_NK)[:, place]
-    return Answers(chances_NK[:, place], fit_seconds, seconds, sets_NK=sets_NK, notes=notes)
+    said_NK = chances_NK[:, place]
+    return Answers(
+        said_NK, fit_seconds, seconds, sets_NK=sets_NK, threshold=scores.threshold, notes=notes
+    )
