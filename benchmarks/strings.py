@@ -69,7 +69,7 @@ def texts_of(kind: str, count: int, seed: int) -> list[str]:
 
 
 class Service:
-    """The service in a process of its own."""
+    """The service in a process of its own, for the length of a `with` block."""
 
     def __init__(self) -> None:
         ports = [_free_port(), _free_port()]
@@ -102,10 +102,13 @@ class Service:
         """Megabytes that the process holds."""
         return _memory(self.process.pid)
 
-    def stop(self) -> int:
-        """Exit status after SIGTERM."""
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        if self.process.wait(timeout=120) != 0:
+            raise SystemExit("The service did not stop cleanly")
 
 
 def throughput(service: Service, texts: list[str], callers: int, per_request: int) -> float:
@@ -238,36 +241,28 @@ def _free_port() -> int:
 def measure(short: bool, soak_seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """The whole result."""
     scale = 8 if short else 1
-    service = Service()
-    say(f"started in {service.start_seconds:.1f} s")
-    result: dict[str, Any] = {"machine": machine(), "start_seconds": service.start_seconds}
-    result["latency_idle"] = latency(service, 400 // scale, 3)
-    result["megabytes_idle"] = service.memory()
-    say(f"idle: {result['latency_idle']}, {result['megabytes_idle']:.0f} MB")
     counts = {"short categories": 4096, "product names": 4096, "paragraphs": 512}
     counts = {kind: count // scale for kind, count in counts.items()}
-    result["uncached"] = uncached(service, counts, 1 if short else 5)
-    for row in result["uncached"]:
-        say(str(row))
-    result["cached_per_second"] = cached(service, 4096 // scale)
-    say(f"cached: {result['cached_per_second']:.0f} texts per second")
-    with load(service, 8):
-        result["latency_loaded"] = latency(service, 200 // scale, 4)
-    say(f"under load: {result['latency_loaded']}")
-    result["soak"] = soak(service, soak_seconds)
-    say(f"soak: {result['soak']}")
-    # The service is a fresh one: its memory is that of a start, as the jobs' is.
-    if service.stop() != 0:
-        raise SystemExit("The service did not stop cleanly")
-    service = Service()
-    shared = jobs(service.url) + service.memory()
-    service.stop()
-    result["jobs_8"] = {
-        "shared_service_mb": shared,
-        "own_onnx_mb": jobs("onnx"),
-        "own_torch_mb": jobs("torch"),
-    }
-    say(f"eight jobs: {result['jobs_8']}")
+    result: dict[str, Any] = {"machine": machine()}
+
+    def keep(name: str, value: object) -> None:
+        result[name] = value
+        say(f"{name}: {value}")
+
+    with Service() as service:
+        keep("start_seconds", service.start_seconds)
+        keep("latency_idle", latency(service, 400 // scale, 3))
+        keep("megabytes_idle", service.memory())
+        keep("uncached", uncached(service, counts, 1 if short else 5))
+        keep("cached_per_second", cached(service, 4096 // scale))
+        with load(service, 8):
+            keep("latency_loaded", latency(service, 200 // scale, 4))
+        keep("soak", soak(service, soak_seconds))
+    # A fresh one: its memory is that of a start, as the jobs' is.
+    with Service() as service:
+        shared = jobs(service.url) + service.memory()
+    own = {f"own_{engine}_mb": jobs(engine) for engine in ("onnx", "torch")}
+    keep("jobs_8", {"shared_service_mb": shared, **own})
     return result
 
 
