@@ -31,7 +31,7 @@ from rich.console import Console
 from benchmarks.machine import machine
 from featrix_core.files import write_json
 from featrix_core.strings.embedder import find_weights
-from featrix_core.strings.http_embedder import BINARY
+from featrix_core.strings.schemas import BINARY
 
 HERE = Path(__file__).parent
 _WORDS = (

@@ -20,12 +20,11 @@ from featrix_core.strings.disk_cache import DiskCache
 from featrix_core.strings.embedder import LocalTextEmbedder
 from featrix_core.strings.engine import engine_of
 from featrix_core.strings.grid import DIMENSION
+from featrix_core.strings.schemas import BINARY, FINGERPRINT_HEADER
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-BINARY = "application/vnd.featrix.steps"
-FINGERPRINT_HEADER = "X-Featrix-Fingerprint"
 RETRIES = 30
 """Attempts after the first one: with pauses that grow to five seconds, more than two minutes, in which a
 service that was stopped can start again."""

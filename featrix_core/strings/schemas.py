@@ -19,6 +19,8 @@ from featrix_core.version import VERSION
 
 BINARY = "application/vnd.featrix.steps"
 """Media type of the compact form: n × 384 little-endian int16, a vector's coordinates times 10,000."""
+FINGERPRINT_HEADER = "X-Featrix-Fingerprint"
+"""Header of every answer: identity of the model behind it."""
 MODEL_NAMES = (MODEL_NAME, f"sentence-transformers/{MODEL_NAME}")
 _ENCODINGS = ("float", "base64")
 

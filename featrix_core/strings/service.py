@@ -43,8 +43,6 @@ from featrix_core.strings.metrics import ServiceMetrics
 from featrix_core.strings.service_cache import Vector, VectorCache
 from featrix_core.version import VERSION
 
-FINGERPRINT_HEADER = "X-Featrix-Fingerprint"
-"""Identity of the model behind every answer."""
 _CALLER_GONE = 499  # nobody reads it; it stands in the log and the metrics
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 # A coordinate has 20,001 possible values: their decimal form is looked up, not computed.
@@ -133,7 +131,7 @@ class StringsService:
                 response = _typed(ServiceError("The service failed"))
             seconds = time.perf_counter() - started
             if self._fingerprint:
-                response.headers[FINGERPRINT_HEADER] = self._fingerprint
+                response.headers[schemas.FINGERPRINT_HEADER] = self._fingerprint
             self.metrics.requests.labels(route, str(response.status_code)).inc()
             if route != "/info":
                 self.metrics.seconds.observe(seconds)
