@@ -14,11 +14,11 @@ from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.files import read_json, write_json
 from featrix_core.predictor.ensemble import Ensemble
 from featrix_core.predictor.ensemble_bundle import read_peers, write_peers
-from featrix_core.predictor.guardrails import GuardrailReference
 from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs
 from featrix_core.predictor.plan import PredictorPlan
+from featrix_core.predictor.row_guard import RowGuard
 from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.single_predictor import SinglePredictor
 from featrix_core.space.model import SpaceModel
@@ -121,7 +121,7 @@ def load_predictor(folder: Path) -> SinglePredictor:
     for key, value in reference.items():
         group, name = key.split(".", 1)
         groups.setdefault(group, {})[name] = value
-    predictor.reference = GuardrailReference.from_dict(
+    predictor.reference = RowGuard.from_dict(
         {k: v.numpy() for k, v in groups["guardrail"].items()}
     )
     predictor.background = TokenBatch(**groups["background"])

@@ -25,7 +25,6 @@ from featrix_core.input_data_set import TableLike, as_table
 from featrix_core.predictor.ensemble import Ensemble
 from featrix_core.predictor.explaining import explain_batch
 from featrix_core.predictor.guardrails import (
-    GuardrailReference,
     merge_flags,
     sigma_flags,
     value_flags,
@@ -43,6 +42,7 @@ from featrix_core.predictor.response import (
     build_frame,
     build_responses,
 )
+from featrix_core.predictor.row_guard import RowGuard, to_blame
 from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.target_coding import TargetCoding, describe_target
 from featrix_core.predictor.training import fit_predictor
@@ -104,7 +104,7 @@ class SinglePredictor:
         self.timeline: dict[str, Any] | None = None
         self.train_df: pd.DataFrame | None = None
         self.val_df: pd.DataFrame | None = None
-        self.reference: GuardrailReference | None = None
+        self.reference: RowGuard | None = None
         self._rows: LabelledRows | None = None
         self.background: TokenBatch | None = None
         self.held_out: dict[str, NDArray[Any]] | None = None
@@ -120,7 +120,8 @@ class SinglePredictor:
         group_column: str | None = None,
         time_column: str | None = None,
     ) -> SinglePredictor:
-        """Take labelled rows. `type`: `set` for classes, `scalar` for a number, found when left out.
+        """Take labelled rows. `type`: `set` for classes, `ordinal` for classes in an order, `scalar` for a
+        number; found when left out.
 
         `group_column`: rows of one of its values are never on both sides of a fold (DATA-7).
         `time_column`: every fold validates on later rows than it trains on.
@@ -147,7 +148,7 @@ class SinglePredictor:
         self._prepared = schema.notices + timing + unknown + leaks
         self.notices = self._prepared
         self._rows = LabelledRows(
-            batch, coding.tensor(labels), labels, weights_N, groups_N, times_N
+            batch, coding.tensor(labels), labels, weights_N, groups_N, times_N, coding.ordered
         )
         self.train_df = table.to_pandas()
         return self
@@ -309,11 +310,12 @@ class SinglePredictor:
         unknown_columns(table, met_columns(self.space, coding.target.name))
         batch = self._tokens(table)
         answers, spread = self._said(batch)
-        rows_NM = self.space.model.row_embeddings(batch)
         assert self.reference is not None
-        sigma = self.reference.apply(rows_NM.numpy())
+        surprise = self.reference.apply(self.space.model, batch)
+        sigma = surprise.sigma_N
+        unlike = sigma_flags(sigma, to_blame(surprise, self.space.tokenizer.names))
         known = self._known()
-        flags = merge_flags(sigma_flags(sigma), value_flags(typed_columns(table, known), known))
+        flags = merge_flags(unlike, value_flags(typed_columns(table, known), known))
         return {
             "scores": outputs.scores(answers, spread, coding),
             "sigma_N": sigma,

@@ -43,6 +43,8 @@ SPACE_FILES = {
 }
 PREDICTOR_FILES = {
     "members.safetensors",
+    "peers.safetensors",
+    *(f"boosted-{k}.cbm" for k in range(5)),
     "reference.safetensors",
     "predictor.json",
     "training_timeline.json",

@@ -105,6 +105,8 @@ def _pool(
 ) -> Any:
     from catboost import FeaturesData, Pool
 
+    if weights_N is not None and not weights_N.any():
+        weights_N = None  # CatBoost refuses rows that all weigh nothing; here they are the only ones there are
     codes = read.codes_NC[rows]
     texts = np.array([str(k).encode() for k in range(int(codes.max(initial=0)) + 1)], object)
     data = FeaturesData(

@@ -69,7 +69,7 @@ def fit_linear(
     from sklearn.linear_model import LogisticRegression, Ridge
 
     rows, labels = design_NZ[train], target_N[train]
-    weights = None if weights_N is None else weights_N[train]
+    weights = None if weights_N is None or not weights_N[train].any() else weights_N[train]
     if outputs == 1:
         model = Ridge(alpha=1.0 / strength).fit(rows, labels, sample_weight=weights)
         weight, bias = model.coef_.reshape(-1, 1), np.atleast_1d(model.intercept_)

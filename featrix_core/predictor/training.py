@@ -27,10 +27,10 @@ from featrix_core.predictor.ensemble import (
     loss_of,
 )
 from featrix_core.predictor.fitting import bag_folds, fit_members
-from featrix_core.predictor.guardrails import GuardrailReference
 from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.losses import LossWish
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
+from featrix_core.predictor.row_guard import RowGuard
 from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS, TOGETHER
 from featrix_core.predictor.target_coding import TargetCoding
@@ -57,7 +57,7 @@ class Trained:
     ensemble: Ensemble
     held_out: dict[str, NDArray[Any]]
     timeline: dict[str, object]
-    reference: GuardrailReference
+    reference: RowGuard
     background: TokenBatch
     notices: tuple[Notice, ...]
     info: dict[str, Any]
@@ -134,7 +134,7 @@ def fit_predictor(
         ensemble=_chosen(fitted.members, coding, peers, shares if blended else {NETS: 1.0}),
         held_out=held_out,
         timeline=fitted.timelines[0],
-        reference=GuardrailReference.fit(rows_NM.numpy(), seed),
+        reference=RowGuard.fit(space.model, batch, seed),
         background=background.compact(space.tokenizer.vocabulary),
         notices=fitted.notices(coding.target.name),
         info={

@@ -48,7 +48,7 @@ class Comparison(Frozen):
     """Models side by side on the same hold-out rows."""
 
     models: tuple[ModelFigures, ...]
-    lower_is_better: tuple[str, ...] = ("log_loss", "ece", "brier", "rmse", "mae")
+    lower_is_better: tuple[str, ...] = ("log_loss", "ece", "brier", "level_distance", "rmse", "mae")
     note: str = ""
 
 
@@ -209,11 +209,19 @@ class Regression(Frozen):
 
 
 class GlobalImportance(Frozen):
-    """Mean size and mean signed effect of one column over the explained rows."""
+    """Mean size and mean signed effect of one column over the explained rows.
+
+    low, high: 95 % interval of the size. share: of all columns' sizes. direction: rank correlation of a number
+    with its effect.
+    """
 
     name: str
     mean_absolute: float
     mean_signed: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    share: float | None = None
+    direction: float | None = None
 
 
 class RowEffect(Frozen):

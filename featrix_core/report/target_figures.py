@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go  # type: ignore[import-untyped, unused-ignore]
@@ -11,6 +12,7 @@ from featrix_core.report.content import (
     Classification,
     Coverage,
     Curve,
+    GlobalImportance,
     Importance,
     Regression,
     Reliability,
@@ -216,6 +218,27 @@ def _coverage_plot(coverage: Sequence[Coverage]) -> Plot:
     return Plot(figure, "Interval coverage", caption, "third")
 
 
+def _whiskers(shown: list[GlobalImportance]) -> dict[str, Any] | None:
+    """95 % intervals of the bars, where they are known."""
+    if any(entry.low is None or entry.high is None for entry in shown):
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [(entry.high or 0.0) - entry.mean_absolute for entry in shown],
+        "arrayminus": [entry.mean_absolute - (entry.low or 0.0) for entry in shown],
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _direction(entry: GlobalImportance) -> str:
+    if entry.direction is None:
+        return ""
+    way = "up" if entry.direction > 0 else "down"
+    return f"<br>larger numbers push {way} (rank correlation {entry.direction:+.2f})"
+
+
 def importance_plot(importance: Importance) -> Plot:
     """Bars of mean absolute effect; colour says which way the column pushes on the whole."""
     ranked = sorted(importance.overall, key=lambda entry: (-entry.mean_absolute, entry.name))
@@ -227,9 +250,10 @@ def importance_plot(importance: Importance) -> Plot:
         y=list(range(n)),
         orientation="h",
         marker={"color": [UP if entry.mean_signed >= 0 else DOWN for entry in shown]},
+        error_x=_whiskers(shown),
         hovertext=[
             f"{label(entry.name)}<br>mean size {number(entry.mean_absolute, 3)}"
-            f"<br>mean effect {number(entry.mean_signed, 3)}"
+            f"<br>mean effect {number(entry.mean_signed, 3)}{_direction(entry)}"
             for entry in shown
         ],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -243,9 +267,10 @@ def importance_plot(importance: Importance) -> Plot:
         nticks=0,
     )
     figure.update_xaxes(showgrid=True, rangemode="tozero", nticks=6)
+    lines = "; lines: 95 % intervals over rows" if _whiskers(shown) else ""
     part = f" The {n} largest of {len(ranked)} columns." if n < len(ranked) else ""
     caption = (
         f"How much each column moves {importance.effect_on}. Blue pushes up on the whole, orange "
-        f"down.{part}"
+        f"down{lines}.{part}"
     )
     return Plot(figure, "Importance over all rows", caption, "wide", 90 + 24 * n)

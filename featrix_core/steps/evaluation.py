@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, precision_recall_curve
 
+from featrix_core.embedding_space import EmbeddingSpace
 from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.baselines import fit_baselines
+from featrix_core.predictor.global_importance import global_importance
 from featrix_core.predictor.metrics import (
     bootstrap_difference,
     classification_metrics,
     confusion,
+    order_metrics,
     regression_metrics,
     reliability,
     roc_auc_interval,
@@ -36,6 +40,8 @@ SHOWN = (
     "ece",
     "brier",
     "pr_auc",
+    "level_distance",
+    "quadratic_kappa",
     "r2",
     "rmse",
     "mae",
@@ -75,8 +81,15 @@ def measure(
     """Figures of answers of the model's kind."""
     assert model.coding is not None
     if model.coding.classification:
-        return _plain(classification_metrics(labels.astype(np.int64), said))
+        return _class_figures(labels.astype(np.int64), said, model.coding.ordered)
     return _plain(regression_metrics(labels, said))
+
+
+def _class_figures(
+    labels: NDArray[np.int64], said: NDArray[np.float64], ordered: bool
+) -> dict[str, float]:
+    ranked = _plain(order_metrics(labels, said)) if ordered else {}
+    return _plain(classification_metrics(labels, said)) | ranked
 
 
 def evaluate(model: SinglePredictor, data: DataSet) -> dict[str, Any]:
@@ -137,13 +150,22 @@ def _baselines(
     return {"said": said, "seconds": fitted.seconds}
 
 
+def numbers_of(space: EmbeddingSpace, table: Table, names: Sequence[str]) -> NDArray[np.float64]:
+    """Cells as numbers (N, len(names)), NaN where a cell or a column is none."""
+    typed = typed_columns(space.enriched(table), space.schema)
+    columns = [typed[name].numbers_N for name in names]
+    none = np.full(table.n_rows, np.nan)
+    return np.stack([none if c is None else c for c in columns], axis=1)
+
+
 def _importance(model: SinglePredictor, table: Table) -> dict[str, Any]:
     """Importance over a sample of hold-out rows, and a few whole examples."""
     rows = np.sort(np.random.default_rng(model.seed).permutation(table.n_rows)[:EXPLAINED_ROWS])
     sample = table.take(rows)
     found = model.explain_table(sample)
-    size, signed = np.abs(found.values_NC).mean(axis=0), found.values_NC.mean(axis=0)
-    order = np.argsort(-size, kind="stable")
+    signed = dict(zip(found.names, found.values_NC.mean(axis=0).tolist(), strict=True))
+    numbers_NC = numbers_of(model.space, sample, found.names)
+    overall = global_importance(found.values_NC, found.names, model.seed, numbers_NC)
     frame = model.space.enriched(sample).to_pandas()
     answers = model.predict_frame(sample)["prediction"].tolist()
     examples = []
@@ -161,11 +183,15 @@ def _importance(model: SinglePredictor, table: Table) -> dict[str, Any]:
     return {
         "overall": [
             {
-                "name": found.names[k],
-                "mean_absolute": float(size[k]),
-                "mean_signed": float(signed[k]),
+                "name": column.name,
+                "mean_absolute": column.mean,
+                "mean_signed": signed[column.name],
+                "low": column.low,
+                "high": column.high,
+                "share": column.share,
+                "direction": column.direction,
             }
-            for k in order
+            for column in overall.columns
         ],
         "examples": examples,
     }
@@ -183,10 +209,10 @@ def _classes(
     matrix = confusion(labels, scores.predicted_N, len(scores.classes))
     result: dict[str, Any] = {
         # `accuracy` is of the most probable class, as for the peers; this one is of the answers given.
-        "metrics": _plain(classification_metrics(labels, p))
+        "metrics": _class_figures(labels, p, scores.ordered)
         | {"accuracy_at_threshold": float((scores.predicted_N == labels).mean())},
         "baselines": {
-            k: _plain(classification_metrics(labels, said)) for k, said in others.items()
+            k: _class_figures(labels, said, scores.ordered) for k, said in others.items()
         },
         "confusion": {"labels": list(scores.classes), "matrix": matrix},
         "reliability": [b.model_dump(mode="json") for b in reliability(labels, p)],

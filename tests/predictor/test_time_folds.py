@@ -114,7 +114,7 @@ def test_the_step_follows_the_time_column(
 ) -> None:
     """The hold-out are the latest rows; of those before, the later half validates."""
     short = plan_predictor(160, fine_tune=False).model_copy(update={"updates": 3})
-    monkeypatch.setattr("featrix_core.single_predictor.plan_predictor", lambda *_: short)
+    monkeypatch.setattr("featrix_core.predictor.training.plan_predictor", lambda *_, **__: short)
     dated.to_csv(tmp_path / "credit.csv", index=False)
     config = StepConfig(time_column="asked", fine_tune=False)
     ingest(str(tmp_path / "credit.csv"), ["class"], tmp_path / "data", config=config)
