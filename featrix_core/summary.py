@@ -12,6 +12,8 @@ TITLES = {
     "log_loss": "log loss",
     "ece": "calibration error",
     "accuracy": "accuracy",
+    "level_distance": "distance in levels",
+    "quadratic_kappa": "weighted kappa",
     "r2": "R²",
     "rmse": "RMSE",
 }

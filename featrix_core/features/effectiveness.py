@@ -13,7 +13,10 @@ from featrix_core.files import write_json
 
 # All other metrics (roc_auc, accuracy, r2, …) are better when they are higher.
 LOWER_IS_BETTER = frozenset(
-    ["log_loss", "ece", "brier", "rmse", "mae", "mse", "mape", "crps", "calibration_error"]
+    {
+        *("log_loss", "ece", "calibration_error", "brier", "level_distance"),
+        *("rmse", "mae", "mse", "mape", "crps"),
+    }
 )
 
 

@@ -90,6 +90,7 @@ def export_predictor(
         "source": source,
         "target": coding.target.name,
         "classes": list(coding.classes),
+        "ordered": coding.ordered,
         "threshold": 0.5 if outputs.threshold is None else outputs.threshold.threshold,
         "prediction_sets": None if outputs.sets is None else outputs.sets.to_dict(),
         "interval_level": None if outputs.interval is None else outputs.interval.level,
@@ -166,7 +167,8 @@ def _drawn(graph: PredictorGraph, cells: dict[str, Tensor]) -> bytes:
             if id(value) not in outer and value.name is not None:
                 value.name = f"inner_{value.name}"
     # Where each node came from, with the paths of this machine's files.
-    for function in (model.model.graph, *model.model.functions.values()):
+    functions: list[Any] = [model.model.graph, *model.model.functions.values()]
+    for function in functions:
         for node in function.all_nodes():
             node.metadata_props.clear()
             node.doc_string = None

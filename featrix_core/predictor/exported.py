@@ -160,6 +160,7 @@ class ExportedPredictor:
                 results["probabilities"],
                 found["threshold"],
                 None if sets is None else PredictionSets.from_dict(sets),
+                found["ordered"],
             )
         return NumberScores(
             results["value"],

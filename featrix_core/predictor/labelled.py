@@ -28,7 +28,8 @@ class LabelledRows:
     target_N: class indices or standardised numbers; labels_N: the same as floats, numbers in their own unit.
     weights_N: how many rows each stands for, mean 1 (DATA-5). groups_N: rows of one group are never on both
     sides of a fold (DATA-7); two groups at least. times_N: folds validate on later rows than they train on; two
-    moments at least, and one for all rows of a group (`tables.holdout.fold_times`).
+    moments at least, and one for all rows of a group (`tables.holdout.fold_times`). ordered: the classes stand from
+    low to high.
     """
 
     batch: TokenBatch
@@ -37,6 +38,7 @@ class LabelledRows:
     weights_N: NDArray[np.float64] | None = None
     groups_N: NDArray[np.int64] | None = None
     times_N: NDArray[np.float64] | None = None
+    ordered: bool = False
 
 
 def met_columns(space: EmbeddingSpace, target: str) -> set[str]:

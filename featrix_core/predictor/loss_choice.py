@@ -1,10 +1,11 @@
 """Which loss a predictor is trained on, where the user leaves it open: measured, and only where it can matter.
 
-On a target without rare classes it is cross-entropy at once. With rare ones a smaller frozen head is trained
+On a target without rare classes it is cross-entropy at once, for classes in an order with the ranked probability
+score. With rare ones a smaller frozen head is trained
 briefly on each candidate, on the rows of the first fold, and its answers to that fold's held-out rows are scored
 by the log loss: a temperature, and for losses that shift shares an offset per class, is fitted on one half of
-them and scored on the other, both ways round. Cross-entropy stays unless another loss is better by more than 0.001
-nats and by more than two standard errors of the paired difference (PRED-2).
+them and scored on the other, both ways round. The first candidate stays unless another is better by more than
+0.001 nats and by more than two standard errors of the paired difference (PRED-2).
 
 Legend: N rows · E ensemble members · V held-out rows · K classes.
 """
@@ -22,6 +23,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from featrix_core.encoders.tokenizer import Tokenizer
+from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.losses import LossName, combine, make_loss
 from featrix_core.predictor.network import Head, HeadConfig
@@ -98,6 +100,12 @@ def choose_loss(
         weighted = plan.loss == "focal" if wish is None else wish
         # Whether it fits the target is said before anything is trained.
         make_loss(plan.loss, weighted, rows.target_N, outputs)
+        if plan.loss == "ordinal" and not rows.ordered:
+            raise FeatrixUserError(
+                "The ordinal loss is for classes with an order, and the target has none",
+                value=plan.loss,
+                remedy="Give the target the kind ordinal, or leave the loss at auto",
+            )
         return LossChoice(loss=plan.loss, class_weights=weighted, reason="set by the user")
     if numbers:
         make_loss("squared_error", bool(wish), rows.target_N, outputs)
@@ -106,7 +114,8 @@ def choose_loss(
     steps = plan.training(len(fold[0]), seed, epochs).updates
     reason = _no_matter(labels, fold, outputs, steps)
     if reason is not None:
-        return LossChoice(loss="cross_entropy", class_weights=bool(wish), reason=reason)
+        first: LossName = "ordinal" if rows.ordered else "cross_entropy"
+        return LossChoice(loss=first, class_weights=bool(wish), reason=reason)
     config = HeadConfig(
         outputs=outputs,
         width=min(plan.width, TRIAL_WIDTH),
@@ -135,7 +144,7 @@ def choose_loss(
     training = short.training(len(train), seed)
     initial = {name: value.clone() for name, value in head.state_dict().items()}
     answers: dict[_Candidate, tuple[Tensor, Tensor | None]] = {}
-    for candidate in _candidates(outputs, wish):
+    for candidate in _candidates(outputs, wish, rows.ordered):
         head.load_state_dict(initial)
         loss = make_loss(*candidate, objective.train_target, outputs, objective.train_weight)
         objective.use(loss)
@@ -146,14 +155,15 @@ def choose_loss(
     return _compare(answers, labels[held], objective.validation_weight, seed)
 
 
-def _candidates(classes: int, wish: bool | None) -> list[_Candidate]:
+def _candidates(classes: int, wish: bool | None, ordered: bool = False) -> list[_Candidate]:
     """The first one stays unless another is clearly better."""
+    first: LossName = "ordinal" if ordered else "cross_entropy"
     if wish is not None:
-        names: tuple[LossName, ...] = ("cross_entropy", "focal", "pr_auc")
+        names: tuple[LossName, ...] = (first, "focal", "pr_auc")
         return [_Candidate(name, wish) for name in names[: 3 if classes == 2 else 2]]
     found = [
-        _Candidate("cross_entropy", False),
-        _Candidate("cross_entropy", True),
+        _Candidate(first, False),
+        _Candidate(first, True),
         _Candidate("focal", True),
     ]
     return [*found, _Candidate("pr_auc", False)] if classes == 2 else found

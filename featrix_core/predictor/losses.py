@@ -1,6 +1,7 @@
-"""What a predictor's head is trained on: squared error, cross-entropy, focal loss, smoothed precision (PRED-2).
+"""What a predictor's head is trained on: squared error, cross-entropy, focal loss, smoothed precision, and for
+classes in an order cross-entropy with the ranked probability score (PRED-1, PRED-2).
 
-Legend: N, B rows · E ensemble members · O outputs · K classes · P positive rows of a batch.
+Legend: N, B rows · E ensemble members · O outputs · K classes · C cuts between them · P positive rows of a batch.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 
 from featrix_core.errors import FeatrixUserError
 
-LossName: TypeAlias = Literal["cross_entropy", "focal", "pr_auc", "squared_error"]
-LossWish: TypeAlias = Literal["auto", "cross_entropy", "focal", "pr_auc", "squared_error"]
+LossName: TypeAlias = Literal["cross_entropy", "focal", "ordinal", "pr_auc", "squared_error"]
+LossWish: TypeAlias = Literal[
+    "auto", "cross_entropy", "focal", "ordinal", "pr_auc", "squared_error"
+]
 
 GAMMA, FLOOR = 2.0, 0.1
 """Focal loss: exponent, and least weight of a row that is easy (D13)."""
@@ -52,16 +55,18 @@ class Loss:
         if self.name == "focal":
             return _focal(logits_EBO, target_B, weight, self.gamma, self.floor)
         plain = loss_of(logits_EBO, target_B, weight)
+        if self.name == "ordinal":
+            return plain + ranked_probability_loss(logits_EBO, target_B, weight)
         if self.name != "pr_auc":
             return plain
         return ANCHOR * plain + smoothed_precision_loss(logits_EBO, target_B, weight)
 
     def softened(self) -> Loss:
-        """Half the focus, three times the floor, no class weights; another loss becomes cross-entropy."""
+        """Half the focus, three times the floor, no class weights; smoothed precision becomes cross-entropy."""
         if self.name == "focal" and self.gamma > 0.5:
             floor = min(1.0, 3.0 * self.floor)
             return replace(self, gamma=self.gamma / 2, floor=floor, class_weight_K=None)
-        return Loss()
+        return Loss("ordinal" if self.name == "ordinal" else "cross_entropy")
 
     def _row_weight(self, target_B: Tensor, weight_B: Tensor | None) -> Tensor | None:
         if self.class_weight_K is None:
@@ -154,6 +159,22 @@ def _focal(
     # A p that rounds to 1 would have no slope to the power of a gamma under 1.
     miss = (-torch.expm1(-each)).clamp(min=1e-6)
     loss_EB = (miss.pow(gamma).clamp(min=floor) * each).reshape(members, -1)
+    return (loss_EB if weight_B is None else loss_EB * weight_B).mean()
+
+
+def ranked_probability_loss(
+    logits_EBO: Tensor, target_B: Tensor, weight_B: Tensor | None = None
+) -> Tensor:
+    """Ranked probability score of classes in their order: how far the probability lies from the true class.
+
+    The squared error of the probability of "at most this class", the mean over the K - 1 cuts between classes,
+    rows and members. A proper score (Epstein 1969), also where the order means nothing: only the true
+    probabilities have the least of it, so that it does not shift them.
+    """
+    below_EBC = torch.softmax(logits_EBO, dim=-1).cumsum(dim=-1)[..., :-1]
+    cuts_C = torch.arange(below_EBC.shape[-1], device=target_B.device)
+    true_BC = (target_B.unsqueeze(1) <= cuts_C).to(below_EBC.dtype)
+    loss_EB = (below_EBC - true_BC).square().mean(dim=-1)
     return (loss_EB if weight_B is None else loss_EB * weight_B).mean()
 
 

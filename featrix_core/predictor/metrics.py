@@ -155,6 +155,29 @@ def classification_metrics(labels_N: ArrayLike, probabilities_NK: ArrayLike) -> 
     return figures
 
 
+def order_metrics(labels_N: ArrayLike, probabilities_NK: ArrayLike) -> dict[str, Any]:
+    """Hold-out figures of the most probable class where the K classes stand from low to high (PRED-1).
+
+    `level_distance`: mean absolute distance from the true class, in levels. `quadratic_kappa`: Cohen's kappa
+    with quadratic weights, 1 for no error, 0 for chance; where truth and answers are one class alone it does
+    not exist, is left out, and `omitted` says so.
+    """
+    labels = np.asarray(labels_N, dtype=np.int64)
+    p = _two_dimensional(probabilities_NK)
+    predicted = p.argmax(axis=1)
+    figures: dict[str, Any] = {"level_distance": float(np.abs(predicted - labels).mean())}
+    if len(np.union1d(labels, predicted)) > 1:
+        figures["quadratic_kappa"] = float(
+            sk.cohen_kappa_score(
+                labels, predicted, labels=np.arange(p.shape[1]), weights="quadratic"
+            )
+        )
+    else:
+        reason = f"all {len(labels)} rows have one class, which is all that is predicted"
+        figures["omitted"] = {"quadratic_kappa": reason}
+    return figures
+
+
 def regression_metrics(
     y_N: ArrayLike,
     pred_N: ArrayLike,

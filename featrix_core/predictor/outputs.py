@@ -62,7 +62,8 @@ class Outputs:
         """What the response is built from."""
         if coding.classification:
             threshold = 0.5 if self.threshold is None else self.threshold.threshold
-            return ClassScores(coding.classes, self.probabilities(answer_NO), threshold, self.sets)
+            said_NO = self.probabilities(answer_NO)
+            return ClassScores(coding.classes, said_NO, threshold, self.sets, coding.ordered)
         assert self.interval is not None
         values = self.values(answer_NO, coding)
         values = np.clip(values, self.interval.minimum, self.interval.maximum)

@@ -85,6 +85,11 @@ class PredictionRow(_Model):
     probabilities: dict[str, float] | None = Field(
         default=None, description="More than two classes: of every class, calibrated, sum 1"
     )
+    expected_level: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="Classes in an order: mean place by the probabilities, 0 for the lowest class",
+    )
     prediction_set: list[str] | None = Field(
         default=None,
         min_length=1,
@@ -117,13 +122,15 @@ class ClassScores:
     """Calibrated probabilities `(N, K)` of `classes`.
 
     With two classes number 1 is the positive one and `threshold` decides; with more the most
-    probable class is predicted. `sets` says which classes may well be the true one.
+    probable class is predicted, also where the classes are `ordered`, from low to high: one rule, which the
+    prediction sets and the confidence follow. `sets` says which classes may well be the true one.
     """
 
     classes: tuple[str, ...]
     probabilities_NK: Floats
     threshold: float = 0.5
     sets: PredictionSets | None = None
+    ordered: bool = False
 
     @property
     def predicted_N(self) -> NDArray[np.int64]:
@@ -132,6 +139,12 @@ class ClassScores:
             return (self.probabilities_NK[:, 1] >= self.threshold).astype(np.int64)
         most_probable: NDArray[np.int64] = self.probabilities_NK.argmax(axis=1)
         return most_probable
+
+    @property
+    def expected_level_N(self) -> Floats:
+        """Mean place of the class, 0 … K-1."""
+        levels: Floats = self.probabilities_NK @ np.arange(len(self.classes), dtype=np.float64)
+        return levels
 
     @property
     def set_names(self) -> dict[str, list[list[str]]]:
@@ -229,6 +242,8 @@ def build_responses(
                 dict(zip(scores.classes, row, strict=True))
                 for row in scores.probabilities_NK.tolist()
             ]
+        if scores.ordered:
+            columns["expected_level"] = scores.expected_level_N.tolist()
         columns |= scores.set_names
     else:
         columns["prediction"] = scores.prediction_N.tolist()
@@ -282,8 +297,9 @@ def build_frame(
 ) -> pd.DataFrame:
     """One row per input row: the table that batch scoring writes (PRED-5).
 
-    Classes: `prediction`, `probability_<class>` in the order of `classes`, `prediction_set`,
-    `confidence`, `warnings`. Numbers: `prediction`, `interval_low`, `interval_high`, `confidence`, `warnings`.
+    Classes: `prediction`, `probability_<class>` in the order of `classes`, `expected_level` where that order
+    means something, `prediction_set`, `confidence`, `warnings`. Numbers: `prediction`, `interval_low`,
+    `interval_high`, `confidence`, `warnings`.
     With `importance` a last column of that name with `(column, contribution)` pairs. `to_arrow`
     gives it exact types. Records in `bad` stand in their places with nothing but a warning and
     confidence `low`.
@@ -294,6 +310,8 @@ def build_frame(
         columns["prediction"] = np.array(scores.classes, dtype=object)[scores.predicted_N]
         for k, name in enumerate(scores.classes):
             columns[f"probability_{name}"] = scores.probabilities_NK[:, k]
+        if scores.ordered:
+            columns["expected_level"] = scores.expected_level_N
         columns |= scores.set_names
     else:
         columns["prediction"] = scores.prediction_N

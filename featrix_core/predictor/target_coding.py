@@ -25,7 +25,8 @@ FEWEST_LABELS = 10
 class TargetCoding(Frozen):
     """How a target is learned.
 
-    `classes` ends with the positive class where there are two. A number is learned as
+    `classes` ends with the positive class where there are two, and goes from low to high where the target is
+    ordinal. A number is learned as
     `(transform(y) − mean) / std`; counts and heavy tails (skew above 1, nothing negative) by their square
     root, very heavy ones (skew above 3 even then) by log(1 + y).
     """
@@ -40,6 +41,11 @@ class TargetCoding(Frozen):
     def classification(self) -> bool:
         """True unless the target is a number."""
         return self.target.kind != "scalar"
+
+    @property
+    def ordered(self) -> bool:
+        """True where the classes stand from low to high."""
+        return self.target.kind == "ordinal"
 
     @property
     def outputs(self) -> int:

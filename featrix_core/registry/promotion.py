@@ -26,8 +26,10 @@ CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 DECISION_TAG = "featrix.promotion"
 ROLLED_BACK_TAG = "featrix.rolled_back"
 
-_HIGHER_IS_BETTER = frozenset({"roc_auc", "average_precision", "accuracy", "f1", "r2"})
-_LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
+_HIGHER_IS_BETTER = frozenset(
+    {"roc_auc", "average_precision", "accuracy", "f1", "quadratic_kappa", "r2"}
+)
+_LOWER_IS_BETTER = frozenset({"log_loss", "brier", "level_distance", "rmse", "mae"})
 _IN_UNITS_OF_THE_TARGET = frozenset({"rmse", "mae"})
 _PRIMARY_ORDER = ("roc_auc", "log_loss", "r2", "rmse", "accuracy")
 _OF_CLASSIFIERS = ("roc_auc", "log_loss", "accuracy", "average_precision", "brier", "f1")

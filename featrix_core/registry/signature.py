@@ -29,8 +29,9 @@ EXPLAIN = "explain"
 # Fields of the response that not every kind of target has.
 _KINDS: dict[str, tuple[str, ...]] = {
     "probability": ("binary",),
-    "probabilities": ("multiclass",),
-    "prediction_set": ("binary", "multiclass"),
+    "probabilities": ("multiclass", "ordinal"),
+    "expected_level": ("ordinal",),
+    "prediction_set": ("binary", "multiclass", "ordinal"),
     "interval_low": ("scalar",),
     "interval_high": ("scalar",),
     "std": ("scalar",),

@@ -16,7 +16,7 @@ class StepConfig(Frozen):
     """Settings of a run.
 
     ignore: columns that never enter the space. types: column types to use instead of the detected ones.
-    target_kinds: `binary`, `multiclass` or `scalar` per target. holdout: share of rows that every figure is
+    target_kinds: `binary`, `multiclass`, `ordinal` or `scalar` per target. holdout: share of rows that every figure is
     measured on and that take part in no training. group_column: rows of one of its values are never on both
     sides of a split. time_column: the latest rows are held out, and a predictor's folds validate on later rows
     than they train on. fine_tune: train the encoder with the predictor. ensemble: the nets

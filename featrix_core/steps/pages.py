@@ -64,6 +64,8 @@ NAMES = {
     "roc_auc": "ROC AUC",
     "log_loss": "log loss",
     "ece": "calibration error",
+    "level_distance": "mean distance in levels",
+    "quadratic_kappa": "quadratic weighted kappa",
     "r2": "R²",
     "rmse": "RMSE",
 }
@@ -218,7 +220,8 @@ def target_section(folder: Path) -> TargetReport:
     found = read_json(folder / EVALUATION)
     ours = ModelFigures(name="featrix", metrics=found["metrics"], ours=True)
     peers = tuple(ModelFigures(name=k, metrics=m) for k, m in sorted(found["baselines"].items()))
-    shown = ("roc_auc", "log_loss", "ece", "r2", "rmse", "coverage")
+    ranks = ("level_distance", "quadratic_kappa")
+    shown = ("roc_auc", "log_loss", "ece", *ranks, "r2", "rmse", "coverage")
     keys = tuple(
         KeyFigure(
             name=NAMES.get(name, name),

@@ -78,9 +78,29 @@ class Order:
 
 def find_order(texts: DistinctTexts, name: str) -> Order | None:
     """The order of a column's values, or None; `name` is the column's."""
-    values = texts.values
-    if not LEAST_LEVELS <= len(values) <= MOST_LEVELS or max(map(len, values)) > _LONGEST:
+    if not _short_and_few(texts.values):
         return None
+    best: Order | None = None
+    for candidate in _candidates(texts.values, name):
+        judged = _scored(candidate, texts)
+        if judged is not None and (best is None or _weight(judged) > _weight(best)):
+            best = judged
+    return best
+
+
+def nearest_order(texts: DistinctTexts, name: str) -> Order | None:
+    """The order that has a place for most values, however few these are; None where it is under three."""
+    if not _short_and_few(texts.values):
+        return None
+    best = max(_candidates(texts.values, name), key=_levels)
+    return best if _levels(best) >= LEAST_LEVELS else None
+
+
+def _short_and_few(values: Sequence[str]) -> bool:
+    return LEAST_LEVELS <= len(values) <= MOST_LEVELS and max(map(len, values)) <= _LONGEST
+
+
+def _candidates(values: Sequence[str], name: str) -> list[Order]:
     words = [normalised(value) for value in values]
     bare = _without_common_words(words)
     candidates = [
@@ -98,12 +118,7 @@ def find_order(texts: DistinctTexts, name: str) -> Order | None:
         candidates.append(Order(_pattern_keys(values, pattern), label, 0.0))
     candidates.append(Order(_numbered_keys(values), "numbered levels", 0.0))
     candidates.append(Order(_grade_keys(values), "grades", 0.0))
-    best: Order | None = None
-    for candidate in candidates:
-        judged = _scored(candidate, texts)
-        if judged is not None and (best is None or _weight(judged) > _weight(best)):
-            best = judged
-    return best
+    return candidates
 
 
 def levels_of(values: Sequence[str], keys_V: NDArray[np.float64]) -> tuple[float, ...]:
@@ -148,7 +163,11 @@ def _scored(order: Order, texts: DistinctTexts) -> Order | None:
 
 def _weight(order: Order) -> tuple[float, int]:
     """More cells, then more levels: a scale that tells more values apart is the better one."""
-    return order.share, len(np.unique(order.keys_V[~np.isnan(order.keys_V)]))
+    return order.share, _levels(order)
+
+
+def _levels(order: Order) -> int:
+    return len(np.unique(order.keys_V[~np.isnan(order.keys_V)]))
 
 
 def _aside(texts: DistinctTexts) -> NDArray[np.bool_]:

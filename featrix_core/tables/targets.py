@@ -19,9 +19,10 @@ from featrix_core.tables.numbers import native_decimal
 from featrix_core.tables.schema import ColumnType, Frozen, Notice
 from featrix_core.tables.statistics import numeric_statistics
 from featrix_core.tables.table import Table
+from featrix_core.tables.target_order import detected_order, requested_order
 from featrix_core.tables.types import decide_column
 
-TargetKind = Literal["binary", "multiclass", "scalar"]
+TargetKind = Literal["binary", "multiclass", "ordinal", "scalar"]
 MOST_CLASSES = 1000
 LARGEST_NUMBER = 1e90
 """Squares and cubes of larger numbers, summed over rows, leave float64."""
@@ -31,7 +32,7 @@ _INTEGER_CLASSES = 10
 class TargetSchema(Frozen):
     """What is known about a target.
 
-    `classes` are sorted (as numbers where all are numbers) and `class_counts` is by class;
+    `classes` are sorted (as numbers where all are numbers; ordinal: from low to high) and `class_counts` is by class;
     `positive` (binary only) is the rarer class, on a tie the last by name. `statistics` (scalar
     only) are those of a scalar column, read with its `decimal` mark and `unit`. `n_missing` counts
     rows without a usable label.
@@ -54,7 +55,10 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
     """Kind and classes of a target column.
 
     Without `kind`: numbers with two distinct values are binary, whole numbers with at most ten are
-    multiclass, other numbers scalar; texts are classes.
+    multiclass, other numbers scalar; texts are classes, ordinal ones where their words or ranges have an order
+    (`target_order.detected_order`). Whole numbers become no ordinal classes by themselves, because codes look
+    like marks. With the `kind` ordinal they do, and so do texts whose every class has a place in an order that
+    is known; two classes are binary even then.
 
     Raises:
         FeatrixUserError: no such column, nothing but missing values, one value only, a class
@@ -64,10 +68,10 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
         raise missing_column(name, table.names)
     if kind is not None and kind not in get_args(TargetKind):
         raise FeatrixUserError(
-            "The kind of a target is binary, multiclass or scalar",
+            "The kind of a target is ordinal, binary, multiclass or scalar",
             column=name,
             value=kind,
-            remedy="Use one of the three, or leave the kind to detection",
+            remedy="Use one of the four, or leave the kind to detection",
         )
     column = marked_column(table, name)
     texts = column.texts
@@ -90,7 +94,15 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
         )
     if kind == "scalar" or (kind is None and numeric and not _few_whole_numbers(column)):
         return _scalar_target(table, column)
-    return _class_target(table, name, texts, usable, kind, decided)
+    levels: tuple[str, ...] | None = None
+    notices: tuple[Notice, ...] = ()
+    if kind is None:
+        levels, notices = detected_order(column, decided, usable)
+    elif kind == "ordinal" and usable.sum() > 2:
+        levels = requested_order(column, numeric, usable)
+        usable &= np.isin(texts.values, levels)
+    target = _class_target(table, name, texts, usable, kind, decided, levels)
+    return target.model_copy(update={"notices": (*target.notices, *notices)})
 
 
 def refit_target(target: TargetSchema, rows: Table) -> TargetSchema:
@@ -217,6 +229,7 @@ def _class_target(
     usable_V: NDArray[np.bool_],
     kind: str | None,
     decided: ColumnType,
+    levels: tuple[str, ...] | None,
 ) -> TargetSchema:
     counts = {
         texts.values[index]: int(texts.counts_V[index])
@@ -227,6 +240,9 @@ def _class_target(
     order = sorted(counts)
     if not np.isnan(numbers).any():
         order = [text for _, text in sorted(zip(numbers.tolist(), counts, strict=True))]
+    ordinal = levels is not None and len(levels) > 2
+    if ordinal and levels is not None:
+        order = list(levels)
     binary = len(order) == 2 and kind != "multiclass"
     positive = None
     if binary:
@@ -247,7 +263,7 @@ def _class_target(
         )
     return TargetSchema(
         name=name,
-        kind="binary" if binary else "multiclass",
+        kind="binary" if binary else "ordinal" if ordinal else "multiclass",
         classes=tuple(order),
         positive=positive,
         n_rows=table.n_rows,

@@ -54,7 +54,7 @@ def test_flights_have_scalar_and_multiclass_targets() -> None:
         (["True", "False"] * 5, "binary", ("false", "true")),
         ([1.5, 2.5] * 5, "binary", ("1.5", "2.5")),
         ([1, 2, 10] * 5, "multiclass", ("1", "2", "10")),
-        (["lo", "mid", "hi"] * 5, "multiclass", ("hi", "lo", "mid")),
+        (["lo", "mid", "hi"] * 5, "ordinal", ("lo", "mid", "hi")),
         ([0.1, 0.2, 0.3] * 5, "scalar", ()),
         (list(range(11)) * 2, "scalar", ()),
         (["$1,200", "$1,300", "$900", "12.5"] * 5, "scalar", ()),
