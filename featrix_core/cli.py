@@ -125,7 +125,7 @@ def predict(
 
     # What can be refused without torch is refused first: it costs a second or two.
     check_output_file(out, SCORE_ENDINGS, data)
-    folder = _bundle(model, "predictor")
+    folder = bundle_in(model, "predictor")
     verify_bundle(folder, "predictor")
     screen = console()
     with ReadingBar(screen) as bar:
@@ -157,7 +157,7 @@ def embed(
     from featrix_core.tables.reading import read_table
 
     check_output_file(out, EMBEDDING_ENDINGS, data)
-    folder = _bundle(model, "space")
+    folder = bundle_in(model, "space")
     kind = bundle_kind(folder)
     verify_bundle(folder, kind)
     screen = console()
@@ -328,7 +328,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     return found
 
 
-def _bundle(model: Path, kind: str) -> Path:
+def bundle_in(model: Path, kind: str) -> Path:
     """The bundle in what `fit` wrote, or the folder itself."""
     inner = model / kind
     return inner if (inner / "manifest.json").is_file() else model

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import featrix_core.cli_serving  # noqa: F401 (adds its commands)
 from featrix_core.cli import Seed, app, console, main, read_settings
 
 __all__ = ["main"]

@@ -20,7 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Sentence vectors of earlier runs must not stand in for what is tested.
 os.environ["FEATRIX_CACHE_DIR"] = ""
 # A tracking server of whoever runs the tests must not receive their runs.
-for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+for name in ("FEATRIX_STRINGS_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
     os.environ.pop(name, None)
 
 

@@ -1,0 +1,91 @@
+"""Commands for what answers outside of a pipeline: the strings service, a predictor without torch (STR-1, PRED-5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featrix_core.cli import Model, app, bundle_in, console
+
+
+@app.command("serve-strings")
+def serve_strings(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port of the API.")] = 8080,
+    metrics_port: Annotated[
+        int, typer.Option("--metrics-port", help="Port of the metrics alone.")
+    ] = 9090,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Folder of the weights (default: those shipped).")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="onnx (several times faster on single texts) or torch.")
+    ] = "onnx",
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="Batches computed at a time (default: cores).")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="File with the token that callers must show."),
+    ] = None,
+    expect_fingerprint: Annotated[
+        str | None, typer.Option("--expect-fingerprint", help="The only model that may be served.")
+    ] = None,
+    drain_seconds: Annotated[
+        float,
+        typer.Option("--drain-seconds", help="Seconds between the signal to stop and stopping."),
+    ] = 0.0,
+) -> None:
+    """Serve sentence vectors over HTTP until stopped (docs/strings-service.md).
+
+    Example: [bold]featrix serve-strings --host 127.0.0.1 --port 8080 --metrics-port 9090[/bold]
+    """
+    from featrix_core.errors import FeatrixUserError
+    from featrix_core.strings.serve import serve
+
+    if engine not in ("onnx", "torch"):
+        raise FeatrixUserError(
+            "There is no such engine", value=engine, remedy="Use onnx or torch, or leave it out"
+        )
+    serve(
+        host,
+        port,
+        metrics_port,
+        model_path=model,
+        engine="onnx" if engine == "onnx" else "torch",
+        threads=threads,
+        token_file=token_file,
+        drain_seconds=drain_seconds,
+        expect_fingerprint=expect_fingerprint,
+    )
+
+
+@app.command()
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    nets_only: Annotated[
+        bool,
+        typer.Option(
+            "--nets-only", help="Leave the trees and the linear model of an ensemble out."
+        ),
+    ] = False,
+) -> None:
+    """Write a predictor as an ONNX graph with its codecs, for answers without torch (docs/operators-guide.md).
+
+    Example: [bold]featrix export --model out/credit --out out/credit-onnx --nets-only[/bold]
+    """
+    from featrix_core.bundle import bundle_digest
+    from featrix_core.predictor.export import export_predictor
+    from featrix_core.single_predictor import SinglePredictor
+
+    folder = bundle_in(model, "predictor")
+    predictor = SinglePredictor.load(folder)
+    with console().status("Writing the graph and comparing its answers"):
+        document = export_predictor(
+            predictor.nets_only() if nets_only else predictor, out, source=bundle_digest(folder)
+        )
+    answers = ", ".join(output["name"] for output in document["outputs"])
+    console().print(f"{out}: model.onnx answers {answers}", markup=False)
