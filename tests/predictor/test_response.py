@@ -127,6 +127,26 @@ def test_sets_of_classes(tmp_path: Path) -> None:
         assert back["prediction_set"].to_pylist() == [None, *wanted][:n]
 
 
+def test_classes_in_an_order() -> None:
+    ranked = replace(THREE, ordered=True)
+    bad = BadRows()
+    bad.add(1, 2, "3 fields, 2 are expected", b"1,2,3")
+    rows = build_responses(ranked, META, bad=bad)
+    check(rows)
+    # 0 * 0.63 + 1 * 0.28 + 2 * 0.09, and still the most probable class.
+    assert "expected_level" not in rows[0]
+    assert rows[1]["expected_level"] == pytest.approx(0.46) and rows[1]["prediction"] == "gold"
+    assert rows[2]["expected_level"] == pytest.approx(0.99) and rows[2]["prediction"] == "gold"
+    frame = build_frame(ranked, bad=bad)
+    assert list(frame.columns)[3:5] == ["probability_bronze", "expected_level"]
+    assert to_arrow(frame).schema.field("expected_level").type == pa.float64()
+    assert np.isnan(frame["expected_level"][0]) and frame["expected_level"][2] == pytest.approx(
+        0.99
+    )
+    assert "expected_level" not in build_frame(THREE).columns
+    assert all("expected_level" not in row for row in build_responses(THREE, META))
+
+
 def test_distance_caps_the_confidence() -> None:
     sigma = np.array([1.9, 2.1, 3.1])
     sure = ClassScores(("a", "b"), np.array([[0.01, 0.99]] * 3))

@@ -15,9 +15,7 @@ from featrix_core.tables.targets import TargetSchema, detect_target, encode_targ
 
 
 def table(values: Sequence[object], name: str = "y") -> Table:
-    return read_table(
-        pd.DataFrame({name: np.array(values, dtype=object), "x": range(len(values))})
-    )
+    return read_table(pd.DataFrame({name: np.array(values, dtype=object), "x": range(len(values))}))
 
 
 @pytest.mark.parametrize(
