@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks import readme
 from benchmarks.quality import RESULT, cells
+from benchmarks.quality_calibration import calibration_table, interval_table, set_table
 from benchmarks.quality_figures import SCORE
 from benchmarks.quality_own import FEATRIX, NET_ONLY
 from benchmarks.quality_peers import PEERS, TUNED
@@ -27,7 +28,6 @@ from benchmarks.quality_ranks import (
     Differences,
     Found,
     differences,
-    ece_ratios,
     everywhere,
     gaps,
     gathered,
@@ -81,8 +81,9 @@ def block(result: dict[str, Any]) -> str:
         _plot(found),
         _against(found),
         _gaps(found),
-        _calibration(found),
-        _coverage(found),
+        calibration_table(found, owns(found)),
+        interval_table(found, owns(found)),
+        set_table(found, owns(found)),
         _cost(found),
         [_footer(result)],
     ]
@@ -165,37 +166,6 @@ def _gaps(found: Found) -> list[str]:
             rows.append([own, worst, peer, f"{-gap:+.4f}", f"{within} of {len(apart)}"])
     head = ["method", "its worst set", "best peer there", "difference", "sets within 0.01"]
     return markdown(head, rows, left=3) if rows else []
-
-
-def _calibration(found: Found) -> list[str]:
-    rows = []
-    for own in owns(found):
-        for peer in PEERS:
-            ratios = list(ece_ratios(found, own, peer).values())
-            if ratios:
-                half = sum(ratio <= 0.5 for ratio in ratios)
-                shown = [f"{np.median(ratios):.2f}", f"{max(ratios):.2f}"]
-                rows.append([own, peer, *shown, f"{half} of {len(ratios)}"])
-    head = ["method", "its ECE as a part of that of", "median", "largest", "sets at most half"]
-    return markdown(head, rows, left=2) if rows else []
-
-
-def _coverage(found: Found) -> list[str]:
-    rows = []
-    for own in owns(found):
-        for name in found.sets:
-            numbers = found.kinds[name] == "regression"
-            figure, size = (
-                ("coverage", "mean_interval_width") if numbers else ("set_coverage", "set_size")
-            )
-            held = list(found.values(name, own, figure).values())
-            if held:
-                what = "90 % interval" if numbers else "prediction set"
-                wide = _mean(found.values(name, own, size).values(), 3)
-                rows.append([own, name, what, f"{100 * np.mean(held):.1f} %", wide])
-    return markdown(["method", "set", "of", "coverage", "mean width or size"], rows, left=3)[
-        : None if rows else 0
-    ]
 
 
 def _times(found: Found, method: str) -> tuple[list[float], list[float], list[float]]:

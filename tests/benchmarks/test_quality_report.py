@@ -122,13 +122,35 @@ def test_the_report_names_what_the_issue_asks_for(result: dict[str, Any]) -> Non
     assert f"| {FEATRIX} | 1.00 | 1.00 | 1.00 |" in text
     assert f"| {FEATRIX} | linear | 6 / 0 / 0 | +0.0100 |" in text
     assert "linear | +0.0100 | 6 of 6 |" in text, "never behind"
-    assert f"| {FEATRIX} | LightGBM | 0.40 | 0.40 | 3 of 3 |" in text
-    assert f"| {FEATRIX} | ames | 90 % interval | 90.0 % | 2.000 |" in text
+    assert f"| {FEATRIX} | LightGBM | 0.0400 | 0.1000 | 0.40 | 0.40 | 0.40 | 3 of 3 | met |" in text
+    assert f"| {FEATRIX} | ames | 90.0% | +0.0 | 1.9 | 2 | met |" in text
+    assert f"Coverage within 90 % ± 1.5: {FEATRIX}: 3 of 3 sets." in text
     assert "critical-difference" not in text and "Friedman" in text
     assert "abc" in text
     assert ece_ratios(gathered(result["cells"]), FEATRIX, "linear")["attrition"] == pytest.approx(
         0.4
     )
+
+
+def test_goals_that_are_missed_say_so(result: dict[str, Any]) -> None:
+    for name, cell in result["cells"].items():
+        figures = next(iter(cell["methods"].values()))
+        if name.startswith(f"quality/german_credit/{FEATRIX}/"):
+            figures["ece"] = 0.16  # the mean over three sets is 0.08, the median ratio still 0.4
+        if name.startswith(f"quality/ames/{FEATRIX}/"):
+            figures["coverage"] = 0.88
+        if name == f"quality/medical_cost/{FEATRIX}/0":
+            figures["coverage"] = 0.95  # 91.0 % over five folds
+        if name.startswith(f"quality/attrition/{FEATRIX}/"):
+            figures |= {"set_coverage": 0.91, "set_size": 1.25}
+    text = quality_report.block(result)
+    assert (
+        f"| {FEATRIX} | LightGBM | 0.0800 | 0.1000 | 0.80 | 0.40 | 1.60 | 2 of 3 | missed |" in text
+    )
+    assert f"| {FEATRIX} | ames | 88.0% | -2.0 | 1.9 | 2 | missed |" in text
+    assert f"| {FEATRIX} | medical_cost | 91.0% | +1.0 | 1.9 | 2 | met |" in text
+    assert f"Coverage within 90 % ± 1.5: {FEATRIX}: 2 of 3 sets." in text
+    assert f"| {FEATRIX} | attrition | 91.0% | 1.25 |" in text
 
 
 def test_the_short_table_has_a_row_per_method_best_first(result: dict[str, Any]) -> None:
