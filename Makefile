@@ -107,5 +107,16 @@ bench-throughput: setup ## predictions: rows per second without and with importa
 	@$(BIN)/python -m benchmarks.throughput --data-dir "$(DATA_DIR)"
 	@$(BIN)/python -m benchmarks.throughput --report
 
+.PHONY: bench-imbalance
+bench-imbalance: setup ## 1 % and 0.5 % positives: average precision and decisions beside the peers (hours; goes on where it stopped)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[quality]"
+	@$(BIN)/python -m benchmarks.imbalance --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.imbalance --report
+
+.PHONY: bench-targets
+bench-targets: setup ## one space for five targets: seconds and scores beside five boosted models
+	@$(BIN)/python -m benchmarks.five_targets --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.five_targets --report
+
 clean: ## remove results and caches (the environment stays)
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
