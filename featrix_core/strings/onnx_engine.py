@@ -40,7 +40,7 @@ class OnnxMiniLM:
     def __init__(self, folder: Path) -> None:
         """Build the graph and load it: `folder` was looked at before."""
         from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
-        from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]
+        from onnxruntime.capi.onnxruntime_pybind11_state import (
             SessionOptions,
         )
         from tokenizers import Tokenizer
