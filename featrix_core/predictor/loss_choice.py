@@ -114,7 +114,9 @@ def choose_loss(
     steps = plan.training(len(fold[0]), seed, epochs).updates
     reason = _no_matter(labels, fold, outputs, steps)
     if reason is not None:
-        first: LossName = "ordinal" if rows.ordered else "cross_entropy"
+        first = _candidates(outputs, wish, rows.ordered)[0].loss
+        if rows.ordered:
+            reason = f"the classes have an order; {reason}"
         return LossChoice(loss=first, class_weights=bool(wish), reason=reason)
     config = HeadConfig(
         outputs=outputs,

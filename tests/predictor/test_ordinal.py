@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from featrix_core import EmbeddingSpace, FeatrixUserError, SinglePredictor
+from featrix_core.predictor.loss_choice import _candidates
 from featrix_core.predictor.losses import Loss, loss_of, make_loss, ranked_probability_loss
 from featrix_core.predictor.metrics import order_metrics
 from featrix_core.predictor.response import ClassScores, response_schema
@@ -68,6 +69,13 @@ def test_softened_it_keeps_the_order() -> None:
     assert (soft.name, soft.class_weight_K) == ("ordinal", None)
 
 
+def test_an_order_comes_first_where_losses_are_compared() -> None:
+    first, weighted, focal = _candidates(4, None, ordered=True)
+    assert (first, weighted) == (("ordinal", False), ("ordinal", True))
+    assert focal.loss == "focal" and _candidates(4, True, ordered=True)[0].loss == "ordinal"
+    assert "ordinal" not in {candidate.loss for candidate in _candidates(4, None)}
+
+
 # -- the figures --------------------------------------------------------------------------------------
 
 
@@ -107,7 +115,8 @@ def test_the_order_reaches_training_and_answers(
     assert predictor.classes == LEVELS and predictor.coding is not None
     assert predictor.coding.ordered and predictor.coding.classification
     assert predictor.training_info["rows"] == int(employed["employment"].notna().sum())
-    assert predictor.training_info["loss"]["loss"] == "ordinal"
+    choice = predictor.training_info["loss"]
+    assert choice["loss"] == "ordinal" and choice["reason"].startswith("the classes have an order")
     rows = employed.iloc[:9]
     scores = predictor.scores(rows)
     assert isinstance(scores, ClassScores) and scores.ordered
