@@ -11,7 +11,6 @@ answer the same last fifth. A cell holds all methods for one target; the cells o
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from typing import Any
 
@@ -35,8 +34,6 @@ from featrix_core.predictor.metrics import MetricName, bootstrap_difference
 ROWS = 5_000
 PEERS = ("LightGBM", "CatBoost")
 SHOWN = (FEATRIX, NET_ONLY, *PEERS)
-TELLING: dict[str, tuple[str, ...]] = {"adult": ("education",)}
-"""Columns that are a target in other words: a level of education has one number of years."""
 METRICS: dict[str, MetricName] = {"roc_auc": "roc_auc", "r2": "r2"}
 
 
@@ -45,19 +42,9 @@ def targets(name: str) -> tuple[str, ...]:
     return ALL[name].drop[0], *ALL[name].others
 
 
-def tasks(settings: Settings, name: str) -> dict[str, Task]:
-    """The same rows and columns with each of the five targets."""
-    found = load_targets(settings.data_dir, name, settings.rows(ROWS))
-    columns = list(TELLING.get(name, ()))
-    return {
-        target: dataclasses.replace(task, frame=task.frame.drop(columns=columns))
-        for target, task in found.items()
-    }
-
-
 def measure(settings: Settings, name: str, target: str) -> dict[str, Any]:
     """All methods for one target."""
-    task = tasks(settings, name)[target]
+    task = load_targets(settings.data_dir, name, settings.rows(ROWS))[target]
     # Not by class: all targets of a set share training rows, and with them the space.
     train, test = task.parted(TEST, SEED, by_class=False)
     return measured(train, test, quick=settings.quick, epochs=settings.epochs)

@@ -44,12 +44,13 @@ class RealSet:
     """A table with a target; `drop`: the target's column and those that leak it.
 
     others: further targets, each a column that is set aside together with the first target's when five
-    targets are predicted from one space.
+    targets are predicted from one space. telling: columns that are one of those in other words.
     """
 
     goal: Goal
     drop: tuple[str, ...]
     others: dict[str, Goal] = field(default_factory=dict)
+    telling: tuple[str, ...] = ()
 
 
 SETS: dict[str, RealSet] = {
@@ -64,6 +65,7 @@ SETS: dict[str, RealSet] = {
             "sex": _is("sex", "Female"),
             "education_num": _above("education_num", 12),
         },
+        telling=("education",),
     ),
     "bank_marketing": RealSet(_is("y", "yes"), ("y", "duration")),
     "titanic1309": RealSet(
@@ -142,11 +144,11 @@ def load(data_dir: Path, name: str, rows: int | None = None) -> Task:
 
 
 def load_targets(data_dir: Path, name: str, rows: int) -> dict[str, Task]:
-    """The same columns with each of the set's targets; all targets' columns are set aside."""
+    """The same columns with each of the set's targets; all targets' columns, and what tells one, are set aside."""
     known = SETS[name]
     frame = _raw(data_dir, name, rows)
     goals = {known.drop[0]: known.goal, **known.others}
-    kept = frame.drop(columns=list({*known.drop, *known.others}))
+    kept = frame.drop(columns=list({*known.drop, *known.others, *known.telling}))
     return {
         column: Task(name, kept, goal.labels(frame).to_numpy(dtype=np.float64), goal.classes)
         for column, goal in goals.items()

@@ -18,7 +18,7 @@ from benchmarks.imbalance import SHARES, SPLITS, Rare, decided, measured, rare
 from benchmarks.program import NOTHING, Program
 from benchmarks.quality_own import FEATRIX, NET_ONLY
 from benchmarks.space_cells import Cell, Settings
-from benchmarks.space_data import Task
+from benchmarks.space_data import Task, load_targets
 
 SEEN = {"commit": "abc", "date": "2026-01-01", "load": 1.0, "code": "x"}
 MACHINE = {"processor": "some", "cores": 2}
@@ -140,7 +140,7 @@ def test_no_space_sees_a_target_and_all_targets_share_their_rows(tmp_path: Path)
         }
     )
     frame.to_parquet(tmp_path / "adult.parquet")
-    found = five_targets.tasks(Settings(tmp_path), "adult")
+    found = load_targets(tmp_path, "adult", five_targets.ROWS)
     assert tuple(found) == five_targets.targets("adult")
     assert len(found) == 5
     first = found["income"]
