@@ -121,9 +121,7 @@ def load_predictor(folder: Path) -> SinglePredictor:
     for key, value in reference.items():
         group, name = key.split(".", 1)
         groups.setdefault(group, {})[name] = value
-    predictor.reference = RowGuard.from_dict(
-        {k: v.numpy() for k, v in groups["guardrail"].items()}
-    )
+    predictor.reference = RowGuard.from_dict({k: v.numpy() for k, v in groups["guardrail"].items()})
     predictor.background = TokenBatch(**groups["background"])
     predictor.held_out = {k: v.numpy() for k, v in groups.get("held_out", {}).items()}
     return predictor
