@@ -24,7 +24,8 @@ def serve_strings(
         str, typer.Option("--engine", help="onnx (several times faster on single texts) or torch.")
     ] = "onnx",
     threads: Annotated[
-        int | None, typer.Option("--threads", help="Batches computed at a time (default: cores).")
+        int | None,
+        typer.Option("--threads", min=1, help="Batches computed at a time (default: cores)."),
     ] = None,
     token_file: Annotated[
         Path | None,

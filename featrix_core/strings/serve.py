@@ -45,9 +45,15 @@ def serve(
     it takes no more connections. `expect_fingerprint` is the only model that may be served.
 
     Raises:
-        FeatrixUserError: no weights or those of another model, an unreadable or empty token file, or
-            a port that is taken.
+        FeatrixUserError: fewer threads than one, no weights or those of another model, an unreadable
+            or empty token file, or a port that is taken.
     """
+    if threads is not None and threads < 1:
+        raise FeatrixUserError(
+            "Somebody must compute: fewer threads than one",
+            value=threads,
+            remedy="Give --threads 1 or more, or leave it out for one per core",
+        )
     from prometheus_client import start_http_server
 
     from featrix_core.strings.service import StringsService
@@ -58,7 +64,7 @@ def serve(
     service = StringsService(
         folder,
         engine=engine,
-        threads=threads or len(os.sched_getaffinity(0)),
+        threads=len(os.sched_getaffinity(0)) if threads is None else threads,
         token=None if token_file is None else _token(Path(token_file)),
         cache_entries=cache_entries,
     )

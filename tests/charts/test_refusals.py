@@ -130,7 +130,7 @@ def test_all_contradictions_are_told_at_once() -> None:
         {"resources": {"limits": {"cpu": "2000m"}}},
         {"serviceMonitor": {"interval": "1m", "scrapeTimeout": "60s"}},
         {"networkPolicy": {"apiFrom": [], "enabled": False}},
-        {"extraArgs": ["--portable", "--log-level=debug"]},
+        {"extraArgs": ["--drain-seconds=0", "--engine=onnx"]},
     ],
 )
 def test_what_only_looks_like_a_contradiction(values: dict[str, Any]) -> None:

@@ -67,6 +67,7 @@ def test_what_cannot_start_says_why(service: Service, tmp_path: Path) -> None:
     for options, words in (
         ({"port": service.port, "metrics_port": free_port()}, "cannot listen"),
         ({"port": free_port(), "metrics_port": service.metrics_port}, "metrics cannot be served"),
+        ({"threads": -1}, "fewer threads than one"),
         ({"token_file": str(empty)}, "is empty"),
         ({"token_file": str(tmp_path / "none")}, "cannot be read"),
         ({"model_path": str(tmp_path)}, "No sentence model"),
