@@ -21,6 +21,7 @@ from featrix_core.strings.embedder import LocalTextEmbedder
 from featrix_core.strings.engine import engine_of
 from featrix_core.strings.grid import DIMENSION
 from featrix_core.strings.schemas import BINARY, FINGERPRINT_HEADER
+from featrix_core.strings.token import read_token
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -67,7 +68,7 @@ class HttpTextEmbedder(CachingEmbedder):
         be reached; it must have the same fingerprint.
 
         Raises:
-            FeatrixUserError: `url` is no address or the token file cannot be read.
+            FeatrixUserError: `url` is no address or the token file is of no use.
         """
         super().__init__(cache)
         parts = urlsplit(url)
@@ -215,16 +216,7 @@ def _chunks(texts: list[str]) -> Iterator[slice]:
 
 
 def _authorization(token_file: str | Path | None) -> dict[str, str]:
-    if token_file is None:
-        return {}
-    try:
-        token = Path(token_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatrixUserError(
-            f"The token file {token_file} cannot be read: {type(error).__name__}",
-            remedy="Name a readable text file that holds the token",
-        ) from None
-    return {"Authorization": f"Bearer {token}"}
+    return {} if token_file is None else {"Authorization": f"Bearer {read_token(token_file)}"}
 
 
 def _message(answer: BaseHTTPResponse) -> Any:

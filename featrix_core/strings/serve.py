@@ -15,6 +15,7 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import find_weights
 from featrix_core.strings.engine import EngineName, fingerprint_of
 from featrix_core.strings.logs import FIELDS, log_json
+from featrix_core.strings.token import read_token
 
 if TYPE_CHECKING:
     from featrix_core.strings.service import StringsService
@@ -45,8 +46,8 @@ def serve(
     it takes no more connections. `expect_fingerprint` is the only model that may be served.
 
     Raises:
-        FeatrixUserError: fewer threads than one, no weights or those of another model, an unreadable
-            or empty token file, or a port that is taken.
+        FeatrixUserError: fewer threads than one, no weights or those of another model, an unusable
+            token file, or a port that is taken.
     """
     if threads is not None and threads < 1:
         raise FeatrixUserError(
@@ -65,7 +66,7 @@ def serve(
         folder,
         engine=engine,
         threads=len(os.sched_getaffinity(0)) if threads is None else threads,
-        token=None if token_file is None else _token(Path(token_file)),
+        token=None if token_file is None else read_token(token_file),
         cache_entries=cache_entries,
     )
     log_json()
@@ -163,16 +164,3 @@ def _check_fingerprint(expected: str, found: str) -> None:
             value=expected,
             remedy="Serve the model that was expected, or expect this one",
         )
-
-
-def _token(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatrixUserError(
-            f"The token file {path} cannot be read: {type(error).__name__}",
-            remedy="Name a readable text file that holds the token",
-        ) from None
-    if not token:
-        raise FeatrixUserError(f"The token file {path} is empty", remedy="Write the token into it")
-    return token

@@ -27,9 +27,9 @@ def _answers(service: Service, path: str, status: int) -> bool:
 def test_life_with_a_token(tmp_path: Path) -> None:
     """From loading to the end: alive before ready, token checked, in-flight work finished, status 0."""
     token = tmp_path / "token"
-    token.write_text("open sesame\n")
+    token.write_text("open-sesame\n")
     wrong = tmp_path / "wrong"
-    wrong.write_text("open barley")
+    wrong.write_text("open-barley")
     with running(
         tmp_path, ready=False, token_file=str(token), threads=1, drain_seconds=1.0
     ) as service:
@@ -39,7 +39,7 @@ def test_life_with_a_token(tmp_path: Path) -> None:
             assert early.status == 503 and early.headers["Retry-After"] == "2"
         wait_until(lambda: _answers(service, "/health/ready", 200), service)
 
-        for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "open sesame"}):
+        for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "Basic open-sesame"}):
             answer = service.send("/embed", {"texts": ["a"]}, **headers)
             assert answer.status == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
         assert service.send("/info").status == 401
