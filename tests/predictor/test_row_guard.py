@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from featrix_core import EmbeddingSpace
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
+from featrix_core.predictor import row_guard
 from featrix_core.predictor.agreement import ColumnAgreement, ColumnAxes
 from featrix_core.predictor.guardrails import sigma_flags
 from featrix_core.predictor.row_guard import RowGuard, Surprise, to_blame
+from featrix_core.space.model import SpaceModel
 from featrix_core.tables.build import typed_columns
 
 
@@ -121,6 +123,29 @@ def test_a_row_is_told_the_same_alone_and_no_rows_are_no_trouble(
     np.testing.assert_allclose(alone, together[7:8], atol=1e-4)
     nothing = guard.apply(space.model, batch.rows(slice(0, 0)))
     assert nothing.sigma_N.shape == (0,) and nothing.blame_NA.shape == (0, 5)
+
+
+def test_the_chunk_changes_no_figure_and_bounds_what_is_held(
+    space: EmbeddingSpace, guard: RowGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = tokens(space, people(100, 7))
+    whole = guard.apply(space.model, batch)
+    held: list[int] = []
+    read = row_guard._read
+
+    def counted(model: SpaceModel, axes: ColumnAxes, rows: TokenBatch) -> row_guard._Read:
+        held.append(rows.n_rows)
+        return read(model, axes, rows)
+
+    monkeypatch.setattr(row_guard, "_read", counted)
+    monkeypatch.setattr(row_guard, "_CHUNK", 32)
+    cut = guard.apply(space.model, batch)
+    assert held == [32, 32, 32, 4]
+    np.testing.assert_allclose(cut.sigma_N, whole.sigma_N, atol=1e-4)
+    np.testing.assert_allclose(cut.parts_N3, whole.parts_N3, atol=1e-4)
+    np.testing.assert_allclose(cut.blame_NA, whole.blame_NA, atol=1e-4)
+    nothing = guard.apply(space.model, batch.rows(slice(0, 0)))
+    assert nothing.parts_N3.shape == (0, 3) and nothing.blame_NA.shape == (0, 5)
 
 
 def test_the_same_rows_and_seed_give_the_same_guard(space: EmbeddingSpace, guard: RowGuard) -> None:
