@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 RETRIES = 30
-"""Attempts after the first one: with pauses that grow to five seconds, more than two minutes, in which a
+"""Attempts after a failed one: with pauses that grow to five seconds, more than two minutes, in which a
 service that was stopped can start again."""
+BUSY_SECONDS = 15 * 60.0
+"""How long a request is repeated while the service says that it is busy."""
 _FEW_RETRIES = 4  # where the model can be run in process instead
-_BACKOFF_SECONDS, _LONGEST_PAUSE, _JITTER_SECONDS = 0.25, 5.0, 0.25
-_BUSY = (429, 502, 503, 504)
+_REFUSED = (400, 413, 422, 429)  # the service works; the model of this process would be no remedy
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 300.0
 _READ_RETRIES = 8  # a service that takes requests and never answers would be waited for all day
 _TEXTS, _CHARACTERS = 1024, 1_000_000  # of one request at most
@@ -42,11 +44,15 @@ class StringsServiceError(FeatrixError):
     """The strings service cannot be reached or does not do as it should, also after retries."""
 
 
+class StringsRequestError(StringsServiceError):
+    """The strings service works but does not take this request, or has been too busy for too long."""
+
+
 class HttpTextEmbedder(CachingEmbedder):
     """Vectors from a strings service: the same bytes as from `LocalTextEmbedder` with its engine.
 
-    Connections are pooled; a request that fails is sent again after growing, jittered pauses or
-    when the service says; long calls are split. What memory or the disk cache knows is not asked
+    Connections are pooled; a request that fails is sent again after growing, jittered pauses, and
+    not before the service says; long calls are split. What memory or the disk cache knows is not asked
     for. Every answer names the model that it came from: another one than at first is refused, since
     its vectors would mean something else. Safe for threads and forks.
     """
@@ -102,8 +108,8 @@ class HttpTextEmbedder(CachingEmbedder):
     def _ask_fingerprint(self) -> str:
         try:
             return str(json.loads(self._send("GET", "/info").data)["fingerprint"])
-        except StringsServiceError:
-            if not self._fallback:
+        except StringsServiceError as error:
+            if not self._may_replace(error):
                 raise
             return self._in_process().fingerprint
         except (ValueError, KeyError, TypeError):
@@ -118,7 +124,7 @@ class HttpTextEmbedder(CachingEmbedder):
                 try:
                     steps[chunk] = self._ask(texts[chunk])
                 except StringsServiceError as error:
-                    if not self._fallback:
+                    if not self._may_replace(error):
                         raise
                     _log.warning("%s; the model is run in this process from now on", error)
                     self._in_process()
@@ -126,6 +132,9 @@ class HttpTextEmbedder(CachingEmbedder):
                 steps[chunk] = self._local.steps(texts[chunk])
             tell(chunk.stop)
         return steps
+
+    def _may_replace(self, error: StringsServiceError) -> bool:
+        return self._fallback and not isinstance(error, StringsRequestError)
 
     def _in_process(self) -> LocalTextEmbedder:
         """The embedder of this process with the service's engine and model."""
@@ -162,9 +171,22 @@ class HttpTextEmbedder(CachingEmbedder):
         """
         from urllib3.exceptions import HTTPError
 
+        from featrix_core.strings.patience import Patience
+
         headers = {**self._headers, "Accept": BINARY, "Content-Type": "application/json"}
+        patience = Patience(
+            self._retries,
+            read=min(self._retries, _READ_RETRIES),
+            redirect=0,
+            raise_on_status=False,
+            deadline=time.monotonic() + BUSY_SECONDS,
+            # A service that starts or stops can be replaced at once where that is allowed.
+            busy=frozenset({429} if self._fallback else {429, 503}),
+        )
         try:
-            answer = self._pool().request(method, self._url + path, body=body, headers=headers)
+            answer = self._pool().request(
+                method, self._url + path, body=body, headers=headers, retries=patience
+            )
         except HTTPError as error:
             raise StringsServiceError(
                 f"The strings service at {self._url} cannot be reached ({type(error).__name__})"
@@ -175,30 +197,20 @@ class HttpTextEmbedder(CachingEmbedder):
                 remedy="Name the file with its bearer token",
             )
         if answer.status != 200:
-            raise StringsServiceError(
+            kind = StringsRequestError if answer.status in _REFUSED else StringsServiceError
+            raise kind(
                 f"The strings service at {self._url} answered {answer.status}: {_message(answer)}"
             )
         return answer
 
     def _pool(self) -> PoolManager:
         """This process's connections: those of a parent process must not be used by its children."""
-        from urllib3 import PoolManager, Retry, Timeout
+        from urllib3 import PoolManager, Timeout
 
         process = os.getpid()
         if process not in self._pools:
-            retry = Retry(
-                total=self._retries,
-                read=min(self._retries, _READ_RETRIES),
-                allowed_methods=None,  # a request changes nothing, so that it can be repeated
-                status_forcelist=_BUSY,
-                backoff_factor=_BACKOFF_SECONDS,
-                backoff_max=_LONGEST_PAUSE,
-                backoff_jitter=_JITTER_SECONDS,
-                raise_on_status=False,
-                redirect=0,
-            )
             self._pools[process] = PoolManager(
-                retries=retry, timeout=Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
+                timeout=Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
             )
         return self._pools[process]
 
