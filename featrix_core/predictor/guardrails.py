@@ -107,7 +107,7 @@ class GuardrailReference:
         return distance
 
     def apply(self, embeddings_ND: ArrayLike) -> Floats:
-        """Distance from the training rows in sigma, `(N,)`; at least -2, no upper limit."""
+        """Distance from the training rows in sigma, `(N,)`; at least -2, at most 99."""
         return SigmaScale(self.knots_6).apply(self.distances(embeddings_ND))
 
     def to_dict(self) -> dict[str, Any]:
