@@ -102,6 +102,7 @@ class SinglePredictor:
         self._prepared: tuple[Notice, ...] = ()
         self.training_info: dict[str, Any] = {}
         self.timeline: dict[str, Any] | None = None
+        self.peer_seconds: dict[str, float] = {}
         self.train_df: pd.DataFrame | None = None
         self.val_df: pd.DataFrame | None = None
         self.reference: RowGuard | None = None
@@ -216,6 +217,7 @@ class SinglePredictor:
         self.plan, self.ensemble, self.timeline = trained.plan, trained.ensemble, trained.timeline
         self.held_out, self.training_info = trained.held_out, trained.info
         self.reference, self.background = trained.reference, trained.background
+        self.peer_seconds = trained.seconds
         self.notices = self._prepared + trained.notices
         self.outputs = None
         if calibrate:
@@ -242,7 +244,9 @@ class SinglePredictor:
         coding, _ = self._ready()
         assert self.held_out is not None
         alone = copy.copy(self)
-        alone.ensemble = Ensemble(self.members, coding.classification)
+        alone.ensemble, alone.blended = Ensemble(self.members, coding.classification), False
+        selector = self.training_info["selector"] | {"shares": dict(alone.ensemble.weights)}
+        alone.training_info = self.training_info | {"selector": selector}
         alone.held_out = {**self.held_out, "answer": self.held_out["nets"]}
         alone.calibrate()
         return alone

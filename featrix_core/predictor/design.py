@@ -131,10 +131,13 @@ class Design:
             ]
         return Features(np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32), codes_NC)
 
-    def linear(self, batch: TokenBatch) -> NDArray[np.float32]:
+    def linear(self, batch: TokenBatch, read: Features) -> NDArray[np.float32]:
         """What a linear model reads (N, Z): piecewise-linear codes, categories as zeros and ones, the others centred
-        and divided by what is usual."""
-        read = self.features(batch)
+        and divided by what is usual.
+
+        Args:
+            read: `features` of the same rows.
+        """
         present = (~batch.scalar_missing_NS).float()
         bins = max(_LEAST_BINS, min(BINS, _CODE_WIDTH // max(1, present.shape[1])))
         place = batch.position_NS * (bins / BINS)
@@ -151,6 +154,12 @@ class Design:
             *one_hot,
         ]
         return np.concatenate(parts, axis=1)
+
+    @property
+    def linear_width(self) -> int:
+        """Columns Z of `linear`, about: what a row of it takes."""
+        sets = sum(min(size, LARGEST_VOCABULARY + 2) for size in self.sizes)
+        return sets + _CODE_WIDTH + len(self.mean_F)
 
     def _codes(self, batch: TokenBatch) -> NDArray[np.int64]:
         local = batch.codes_NC.numpy() - np.asarray(self.offsets, np.int64)
@@ -170,11 +179,11 @@ class Design:
         rows, texts = batch.text_NX.shape
         if not texts:
             return np.zeros((rows, 0), np.float32)
-        table = batch.text_UE.numpy()
-        found = [
-            ((table - self.text_mean_XE[x]) @ self.text_XEP[x])[batch.text_NX[:, x].numpy()]
-            for x in range(texts)
-        ]
+        found = []
+        for x in range(texts):  # the table of distinct texts may be far longer than these rows
+            used, place = np.unique(batch.text_NX[:, x].numpy(), return_inverse=True)
+            vectors = batch.text_UE[torch.from_numpy(used)].numpy() - self.text_mean_XE[x]
+            found.append((vectors @ self.text_XEP[x])[place])
         return _flat(torch.from_numpy(np.stack(found, axis=1)), batch.text_missing_NX)
 
 

@@ -9,7 +9,6 @@ Legend: N rows · O outputs (classes, or 1).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.predictor.boosted import MOST_CLASSES, Boosted, fit_boosted
-from featrix_core.predictor.boosted import ROUNDS as TREES
+from featrix_core.predictor.boosted import Boosted
 from featrix_core.predictor.design import Design
 from featrix_core.predictor.fitting import bag_answer
-from featrix_core.predictor.linear import STRENGTHS, Linear, fit_linear
+from featrix_core.predictor.linear import Linear
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS
 
@@ -31,18 +29,6 @@ CHUNK = 16_384
 """Rows that the other models read at once."""
 
 Answers = NDArray[np.float32]
-Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
-
-
-@dataclass(frozen=True)
-class Peers:
-    """The models beside the nets, and their out-of-fold answers in the order of the folds' validation rows."""
-
-    design: Design
-    boosted: Boosted | None
-    linear: Linear | None
-    answers: dict[str, Answers]
-    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -73,10 +59,13 @@ class Ensemble:
 
     def _peers(self, batch: TokenBatch) -> dict[str, Answers]:
         answers: dict[str, Answers] = {}
-        if self.design is not None and self.boosted is not None:
-            answers[BOOSTED] = self.boosted.answer(self.design.features(batch))
-        if self.design is not None and self.linear is not None:
-            answers[LINEAR] = self.linear.answer(self.design.linear(batch))
+        if self.design is None:
+            return answers
+        read = self.design.features(batch)
+        if self.boosted is not None:
+            answers[BOOSTED] = self.boosted.answer(read)
+        if self.linear is not None:
+            answers[LINEAR] = self.linear.answer(self.design.linear(batch, read))
         return answers
 
 
@@ -124,88 +113,3 @@ def greedy_weights(
             tried.append((loss_of(said, target_N, weights_N), name))
         counts[min(tried)[1]] += 1
     return {name: count / ROUNDS for name, count in counts.items()}
-
-
-def fit_peers(
-    design: Design,
-    batch: TokenBatch,
-    target_N: NDArray[Any],
-    outputs: int,
-    folds: list[Fold],
-    seed: int,
-    weights_N: NDArray[np.float64] | None = None,
-    rounds: int = TREES,
-) -> Peers:
-    """Fit trees and a linear model on the folds that the nets were trained on.
-
-    Args:
-        target_N: class numbers 0 … O-1, or standardised numbers.
-        rounds: most trees per fold.
-    """
-    answers: dict[str, Answers] = {}
-    seconds: dict[str, float] = {}
-    boosted = linear = None
-    if outputs <= MOST_CLASSES:
-        started = time.perf_counter()
-        boosted, answers[BOOSTED] = _boosted(
-            design, batch, target_N, outputs, folds, seed, weights_N, rounds
-        )
-        seconds[BOOSTED] = round(time.perf_counter() - started, 2)
-        started = time.perf_counter()
-        linear, answers[LINEAR] = _linear(design, batch, target_N, outputs, folds, weights_N)
-        seconds[LINEAR] = round(time.perf_counter() - started, 2)
-    return Peers(design, boosted, linear, answers, seconds)
-
-
-def _boosted(
-    design: Design,
-    batch: TokenBatch,
-    target_N: NDArray[Any],
-    outputs: int,
-    folds: list[Fold],
-    seed: int,
-    weights_N: NDArray[np.float64] | None,
-    rounds: int,
-) -> tuple[Boosted, Answers]:
-    read = design.features(batch)
-    fitted = [
-        fit_boosted(read, target_N, outputs, train, validation, seed + k, weights_N, rounds)
-        for k, (train, validation) in enumerate(folds)
-    ]
-    said = [
-        one.answer(read.rows(validation))
-        for one, (_, validation) in zip(fitted, folds, strict=True)
-    ]
-    stored = [blob for one in fitted for blob in one.stored]
-    return Boosted(stored, outputs), np.concatenate(said)
-
-
-def _linear(
-    design: Design,
-    batch: TokenBatch,
-    target_N: NDArray[Any],
-    outputs: int,
-    folds: list[Fold],
-    weights_N: NDArray[np.float64] | None,
-) -> tuple[Linear, Answers]:
-    """The penalty is that of the best out-of-fold answers."""
-    read = design.linear(batch)
-    held = np.concatenate([validation for _, validation in folds])
-    held_weights = None if weights_N is None else weights_N[held]
-    found: list[tuple[float, int, list[Linear], Answers]] = []
-    for place, strength in enumerate(STRENGTHS):
-        models = [
-            fit_linear(read, target_N, outputs, train, strength, weights_N) for train, _ in folds
-        ]
-        said = np.concatenate(
-            [one.answer(read[held]) for one, (_, held) in zip(models, folds, strict=True)]
-        )
-        found.append((loss_of(said, target_N[held], held_weights), place, models, said))
-    _, _, models, said = min(found, key=lambda each: each[:2])
-    return (
-        Linear(
-            np.concatenate([one.weight_KZO for one in models]),
-            np.concatenate([one.bias_KO for one in models]),
-        ),
-        said,
-    )

@@ -9,6 +9,7 @@ import torch
 
 from featrix_core.bundle import read_tensors, write_tensors
 from featrix_core.encoders.tokenizer import Tokenizer
+from featrix_core.errors import BundleError
 from featrix_core.predictor.boosted import Boosted
 from featrix_core.predictor.design import Design
 from featrix_core.predictor.ensemble import Ensemble
@@ -46,6 +47,13 @@ def read_peers(nets: Ensemble, folder: Path, tokenizer: Tokenizer, outputs: int)
     if LINEAR in nets.weights:
         linear = Linear(arrays["linear.weight"], arrays["linear.bias"])
     if BOOSTED in nets.weights:
+        from catboost import CatBoostError
+
         files = [folder / f"boosted-{k}.cbm" for k in range(len(nets.nets))]
-        boosted = Boosted([path.read_bytes() for path in files], outputs)
+        try:
+            boosted = Boosted([path.read_bytes() for path in files], outputs)
+        except (CatBoostError, OSError) as error:
+            raise BundleError(
+                f"The trees in {folder} cannot be read: {error}", remedy="Train the predictor again"
+            ) from error
     return replace(nets, design=Design.from_state(tokenizer, state), boosted=boosted, linear=linear)

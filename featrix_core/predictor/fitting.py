@@ -25,9 +25,8 @@ from featrix_core.predictor.losses import make_loss
 from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet, PredictorObjective, combine
 from featrix_core.predictor.plan import PredictorPlan
-from featrix_core.predictor.watch import PredictorWatch, remaining_notices
+from featrix_core.predictor.watch import PredictorWatch
 from featrix_core.space.model import SpaceModel
-from featrix_core.tables.schema import Notice
 from featrix_core.tables.splits import (
     group_split,
     kfold,
@@ -62,10 +61,6 @@ class Fitted:
     loss_choice: LossChoice
     figures: dict[str, float]
     short: bool
-
-    def notices(self, column: str) -> tuple[Notice, ...]:
-        """Failure modes that the held-out answers still show, as notices on the target's column."""
-        return remaining_notices(self.figures, column, short=self.short)
 
 
 def bag_folds(

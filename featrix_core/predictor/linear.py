@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 STRENGTHS = (0.01, 0.1, 1.0)
 """Inverse penalties that are tried; that of the best out-of-fold answers is kept."""
+MOST_CLASSES = 100
 _ITERATIONS = 300
 _LEAST = 1e-7
 
@@ -60,25 +61,25 @@ def fit_linear(
     design_NZ: NDArray[np.float32],
     target_N: NDArray[Any],
     outputs: int,
-    train: NDArray[np.int64],
     strength: float,
     weights_N: NDArray[np.float64] | None = None,
 ) -> Linear:
-    """A model of one fold's training rows."""
+    """A model of the rows, of two labels at least."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    rows, labels = design_NZ[train], target_N[train]
-    weights = None if weights_N is None or not weights_N[train].any() else weights_N[train]
+    weights = None if weights_N is None or not weights_N.any() else weights_N
     if outputs == 1:
-        model = Ridge(alpha=1.0 / strength).fit(rows, labels, sample_weight=weights)
+        model = Ridge(alpha=1.0 / strength).fit(design_NZ, target_N, sample_weight=weights)
         weight, bias = model.coef_.reshape(-1, 1), np.atleast_1d(model.intercept_)
         return Linear(weight[None].astype(np.float32), bias[None].astype(np.float32))
     with warnings.catch_warnings():
         # A model that is stopped after so many steps is good enough to stand beside the others.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(rows, labels, weights)
-    weight_ZO = np.zeros((rows.shape[1], outputs), np.float32)
+        found = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(
+            design_NZ, target_N, weights
+        )
+    weight_ZO = np.zeros((design_NZ.shape[1], outputs), np.float32)
     # A class that no training row has is as good as impossible.
     bias_O = np.full(outputs, -16.0, np.float32)
     classes = found.classes_.astype(np.int64)

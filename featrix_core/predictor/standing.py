@@ -16,5 +16,11 @@ def standing(selector: Mapping[str, Any]) -> str:
     figures = ", ".join(
         f"{_SAID[name]} {losses[name]:.4f}" for name in sorted(losses, key=lambda n: losses[n])
     )
+    absent = "".join(
+        f" Without {_SAID[name]}: {reason}."
+        for name, reason in sorted(selector["left_out"].items())
+    )
     said = f"The answer is made of {', '.join(parts)}. " if len(parts) > 1 else ""
-    return f"{said}Out of fold ({selector['rows']:,} rows), {selector['measure']}: {figures}."
+    return (
+        f"{said}Out of fold ({selector['rows']:,} rows), {selector['measure']}: {figures}.{absent}"
+    )

@@ -18,22 +18,18 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.predictor.boosted import ROUNDS
 from featrix_core.predictor.complexity import advise_depth
 from featrix_core.predictor.design import Design
-from featrix_core.predictor.ensemble import (
-    Ensemble,
-    Peers,
-    blend,
-    fit_peers,
-    greedy_weights,
-    loss_of,
-)
+from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
+from featrix_core.predictor.failures import judge_answers
 from featrix_core.predictor.fitting import bag_folds, fit_members
 from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.losses import LossWish
+from featrix_core.predictor.peers import Peers, fit_peers
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
 from featrix_core.predictor.row_guard import RowGuard
 from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS, TOGETHER
 from featrix_core.predictor.target_coding import TargetCoding
+from featrix_core.predictor.watch import remaining_notices
 from featrix_core.tables.schema import Notice
 from featrix_core.training.loop import Progress
 
@@ -49,6 +45,8 @@ TREES_PER_EPOCH = 20
 class Trained:
     """A predictor before it is calibrated.
 
+    info: stored with the predictor. seconds: that the models beside the nets took; not stored, for they are never the
+    same twice (TRAIN-7).
     notices: what the held-out answers show to be wrong with the nets.
     held_out: out-of-fold `answer`, `nets` (the nets' own), `spread`, `labels`, and `weights` where rows have any.
     """
@@ -61,6 +59,7 @@ class Trained:
     background: TokenBatch
     notices: tuple[Notice, ...]
     info: dict[str, Any]
+    seconds: dict[str, float]
 
 
 def fit_predictor(
@@ -97,8 +96,6 @@ def fit_predictor(
     folds = bag_folds(labels, coding.classification, plan, seed, rows.groups_N, rows.times_N)
     target_N = rows.target_N.numpy()
     design = Design.fit(space.tokenizer, batch)
-    trees = ROUNDS if epochs is None else min(ROUNDS, TREES_PER_EPOCH * epochs)
-    peers = fit_peers(design, batch, target_N, coding.outputs, folds, seed, rows.weights_N, trees)
     fitted = fit_members(
         space.model,
         space.tokenizer,
@@ -110,6 +107,8 @@ def fit_predictor(
         epochs,
         on_progress,
     )
+    trees = ROUNDS if epochs is None else min(ROUNDS, TREES_PER_EPOCH * epochs)
+    peers = fit_peers(design, batch, target_N, coding.outputs, folds, seed, rows.weights_N, trees)
     plan, held = fitted.plan, fitted.held_out_rows
     weights = None if rows.weights_N is None else rows.weights_N[held]
     answers = {NETS: fitted.answer_NO, **peers.answers}
@@ -119,8 +118,10 @@ def fit_predictor(
     }
     together = blend(answers, shares, coding.classification)
     losses[TOGETHER] = loss_of(together, target_N[held], weights)
+    served = together if blended else fitted.answer_NO
+    figures = judge_answers(served, target_N[held], weights)
     held_out: dict[str, NDArray[Any]] = {
-        "answer": together if blended else fitted.answer_NO,
+        "answer": served,
         "nets": fitted.answer_NO,
         "spread": fitted.spread_N,
         "labels": labels[held],
@@ -136,7 +137,8 @@ def fit_predictor(
         timeline=fitted.timelines[0],
         reference=RowGuard.fit(space.model, batch, seed),
         background=background.compact(space.tokenizer.vocabulary),
-        notices=fitted.notices(coding.target.name),
+        notices=remaining_notices(figures, coding.target.name, short=fitted.short),
+        seconds=peers.seconds,
         info={
             "rows": len(labels),
             "plan": plan.model_dump(),
@@ -150,8 +152,8 @@ def fit_predictor(
                 "measure": "log loss" if coding.classification else "mean squared error",
                 "rows": len(held),
                 "losses": losses,
+                "left_out": peers.left_out,
                 "shares": shares if blended else {NETS: 1.0},
-                "seconds": peers.seconds,
             },
         },
     )

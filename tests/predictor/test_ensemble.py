@@ -16,8 +16,9 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.predictor.boosted import Boosted, fit_boosted
 from featrix_core.predictor.design import Design
-from featrix_core.predictor.ensemble import Ensemble, blend, fit_peers, greedy_weights, loss_of
+from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
 from featrix_core.predictor.linear import fit_linear
+from featrix_core.predictor.peers import fit_peers
 from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS, standing
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.splits import kfold
@@ -65,7 +66,7 @@ def test_missing_and_unseen_cells_stand_for_themselves(
     assert (read.codes_NC[2:, column] >= 2).all()
     number = tokenizer.groups[0].index("duration")
     assert np.isnan(read.numbers_NF[:, number]).tolist() == [False, False, True, False]
-    assert np.isfinite(design.linear(_tokens(few_space, changed))).all()
+    assert np.isfinite(design.linear(_tokens(few_space, changed), read)).all()
 
 
 def test_numbers_keep_their_order(
@@ -116,11 +117,12 @@ def test_trees_are_the_same_bytes_twice(
 def test_a_class_that_no_training_row_has(design: Design, batch: TokenBatch) -> None:
     target = np.arange(batch.n_rows) % 3
     train, held = np.flatnonzero(target < 2), np.flatnonzero(target == 2)
+    read = design.linear(batch, design.features(batch))
     for said in (
         fit_boosted(design.features(batch), target, 3, train, held, SEED).answer(
             design.features(batch)
         ),
-        fit_linear(design.linear(batch), target, 3, train, 0.1).answer(design.linear(batch)),
+        fit_linear(read[train], target[train], 3, 0.1).answer(read),
     ):
         assert said.shape == (batch.n_rows, 3) and np.isfinite(said).all()
         assert np.allclose(np.exp(said).sum(axis=1), 1.0, atol=1e-4)
@@ -130,9 +132,9 @@ def test_a_class_that_no_training_row_has(design: Design, batch: TokenBatch) -> 
 def test_the_linear_model_is_the_library_s(
     design: Design, batch: TokenBatch, labels: NDArray[np.int64], folds: list[Fold]
 ) -> None:
-    read, (train, _) = design.linear(batch), folds[0]
+    read, (train, _) = design.linear(batch, design.features(batch)), folds[0]
     known = LogisticRegression(C=0.1, max_iter=300).fit(read[train], labels[train])
-    said = np.exp(fit_linear(read, labels, 2, train, 0.1).answer(read))
+    said = np.exp(fit_linear(read[train], labels[train], 2, 0.1).answer(read))
     assert np.allclose(said, known.predict_proba(read), atol=1e-5)
 
 
@@ -144,8 +146,39 @@ def test_answers_for_the_folds_are_of_models_that_did_not_see_them(
     peers = fit_peers(design, batch, noise, 2, folds, SEED)
     for said in peers.answers.values():
         assert loss_of(said, noise[held]) > np.log(2) - 0.05
-    seen = fit_linear(design.linear(batch), noise, 2, np.arange(batch.n_rows), 1.0)
-    assert loss_of(seen.answer(design.linear(batch)), noise) < np.log(2) - 0.1
+    read = design.linear(batch, design.features(batch))
+    assert loss_of(fit_linear(read, noise, 2, 1.0).answer(read), noise) < np.log(2) - 0.1
+
+
+def test_a_fold_of_one_label_leaves_the_others_out(design: Design, batch: TokenBatch) -> None:
+    """Positives that come late, folds in the order of time: the nets go on alone."""
+    late = (np.arange(batch.n_rows) > 120).astype(np.int64)
+    early = [(np.arange(60), np.arange(60, 130)), (np.arange(130), np.arange(130, 200))]
+    for target in (late, late.astype(np.float32)):
+        peers = fit_peers(design, batch, target, 2 if target is late else 1, early, SEED)
+        assert peers.answers == {} and set(peers.left_out) == {BOOSTED, LINEAR}
+    many = np.arange(batch.n_rows) % 30
+    peers = fit_peers(design, batch, many, 30, early, SEED)
+    assert set(peers.answers) == {LINEAR} and "20 classes" in peers.left_out[BOOSTED]
+
+
+def test_columns_that_do_not_vary_leave_the_trees_out(
+    few_space: EmbeddingSpace, few: pd.DataFrame, labels: NDArray[np.int64], folds: list[Fold]
+) -> None:
+    same = _tokens(few_space, pd.concat([few.head(1)] * len(few), ignore_index=True))
+    peers = fit_peers(Design.fit(few_space.tokenizer, same), same, labels, 2, folds, SEED)
+    assert "constant" in peers.left_out[BOOSTED] and set(peers.answers) == {LINEAR}
+
+
+def test_the_bytes_of_trees_do_not_depend_on_threads(
+    design: Design, batch: TokenBatch, labels: NDArray[np.int64], folds: list[Fold]
+) -> None:
+    stored, threads = [], torch.get_num_threads()
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        stored += fit_boosted(design.features(batch), labels, 2, *folds[0], SEED).stored
+    torch.set_num_threads(threads)
+    assert stored[0] == stored[1]
 
 
 def test_blends_are_means_of_probabilities() -> None:

@@ -238,13 +238,15 @@ def test_only_the_first_member_of_a_hopeless_bag_is_worked_on(ground: Ground) ->
     fitted = _fit(ground, np.random.default_rng(13).permutation(_sign(ground)))
     done: list[Any] = [timeline["corrective_actions"] for timeline in fitted.timelines]
     assert "ACCEPT" in [a["action_type"] for a in done[0]] and done[1] == []
-    (notice,) = fitted.notices("y")
+    (notice,) = remaining_notices(fitted.figures, "y", short=fitted.short)
     assert notice.code == "columns_tell_nothing"
 
 
 def test_a_short_training_is_not_blamed_on_the_columns(ground: Ground) -> None:
     fitted = _fit(ground, np.random.default_rng(11).permutation(_sign(ground)), epochs=1)
-    assert [n.code for n in fitted.notices("y")] == ["predictor_hardly_trained"]
+    assert [n.code for n in remaining_notices(fitted.figures, "y", short=fitted.short)] == [
+        "predictor_hardly_trained"
+    ]
 
 
 def test_german_credit_shows_no_failure(credit_space: EmbeddingSpace, credit: pd.DataFrame) -> None:
@@ -259,5 +261,5 @@ def test_german_credit_shows_no_failure(credit_space: EmbeddingSpace, credit: pd
         entries: Any = timeline["timeline"]
         assert not {m for e in entries for m in e["failures_detected"]} & set(MODES)
         assert timeline["corrective_actions"] == []
-    assert fitted.notices("class") == ()
+    assert remaining_notices(fitted.figures, "class", short=fitted.short) == ()
     assert fitted.plan.loss == "cross_entropy" and fitted.plan.class_weights is False

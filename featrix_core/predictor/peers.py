@@ -1,0 +1,172 @@
+"""Fitting the models that stand beside the nets, on the nets' own folds (PRED-7).
+
+A model beside the nets never stops a predictor: where it cannot be fitted, it is left out, and the reason is kept.
+
+Legend: N rows · O outputs (classes, or 1) · Z columns of the linear model's design.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.predictor.boosted import MOST_CLASSES, ROUNDS, Boosted, fit_boosted
+from featrix_core.predictor.design import Design
+from featrix_core.predictor.ensemble import CHUNK, Answers, loss_of
+from featrix_core.predictor.linear import MOST_CLASSES as MOST_LINEAR_CLASSES
+from featrix_core.predictor.linear import STRENGTHS, Linear, fit_linear
+from featrix_core.predictor.standing import BOOSTED, LINEAR
+
+MOST_ROWS = 100_000
+"""Training rows of a fold that trees and linear model learn from; of more, so many are drawn."""
+MOST_CELLS = 100_000_000
+"""Cells of the linear model's design (400 MB); fewer rows where it is wide."""
+
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The models beside the nets, and their out-of-fold answers in the order of the folds' validation rows.
+
+    left_out: reason by model that could not be fitted. seconds: by model that was.
+    """
+
+    design: Design
+    boosted: Boosted | None
+    linear: Linear | None
+    answers: dict[str, Answers]
+    left_out: dict[str, str]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Rows, labels and folds of all models."""
+
+    design: Design
+    batch: TokenBatch
+    target_N: NDArray[Any]
+    outputs: int
+    folds: list[Fold]
+    seed: int
+    weights_N: NDArray[np.float64] | None
+
+    def drawn(self, most: int) -> list[NDArray[np.int64]]:
+        """Training rows of every fold, at most so many, in order."""
+        rng = np.random.default_rng(self.seed)
+        return [
+            train if len(train) <= most else np.sort(rng.choice(train, most, replace=False))
+            for train, _ in self.folds
+        ]
+
+
+def fit_peers(
+    design: Design,
+    batch: TokenBatch,
+    target_N: NDArray[Any],
+    outputs: int,
+    folds: list[Fold],
+    seed: int,
+    weights_N: NDArray[np.float64] | None = None,
+    rounds: int = ROUNDS,
+) -> Peers:
+    """Fit trees and a linear model on the folds that the nets were trained on.
+
+    Args:
+        target_N: class numbers 0 … O-1, or standardised numbers.
+        rounds: most trees per fold.
+    """
+    asked = _Asked(design, batch, target_N, outputs, folds, seed, weights_N)
+    left_out: dict[str, str] = {}
+    answers: dict[str, Answers] = {}
+    seconds: dict[str, float] = {}
+    boosted = linear = None
+    alike = any(len(np.unique(target_N[train])) < 2 for train, _ in folds)
+    for name, most in ((BOOSTED, MOST_CLASSES), (LINEAR, MOST_LINEAR_CLASSES)):
+        if alike:
+            left_out[name] = "the rows that a fold trains on all have one label"
+        elif outputs > most:
+            left_out[name] = f"the target has more than {most} classes"
+    if BOOSTED not in left_out:
+        started = time.perf_counter()
+        found = _boosted(asked, rounds)
+        if isinstance(found, str):
+            left_out[BOOSTED] = found
+        else:
+            boosted, answers[BOOSTED] = found
+            seconds[BOOSTED] = round(time.perf_counter() - started, 2)
+    if LINEAR not in left_out:
+        started = time.perf_counter()
+        linear, answers[LINEAR] = _linear(asked)
+        seconds[LINEAR] = round(time.perf_counter() - started, 2)
+    return Peers(design, boosted, linear, answers, left_out, seconds)
+
+
+def _boosted(asked: _Asked, rounds: int) -> tuple[Boosted, Answers] | str:
+    """Trees of all folds and what they say, or why there are none."""
+    from catboost import CatBoostError
+
+    read = asked.design.features(asked.batch)
+    stored, said = [], []
+    for k, ((_, validation), rows) in enumerate(
+        zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)
+    ):
+        try:
+            one = fit_boosted(
+                read,
+                asked.target_N,
+                asked.outputs,
+                rows,
+                validation,
+                asked.seed + k,
+                asked.weights_N,
+                rounds,
+            )
+        except CatBoostError as error:  # such as columns that do not vary in a fold
+            return str(error).split(": ", 1)[-1].strip()
+        stored += one.stored
+        said.append(one.answer(read.rows(validation)))
+    return Boosted(stored, asked.outputs), np.concatenate(said)
+
+
+def _linear(asked: _Asked) -> tuple[Linear, Answers]:
+    """The penalty is that of the best out-of-fold answers."""
+    most = min(MOST_ROWS, max(1_000, MOST_CELLS // asked.design.linear_width))
+    models: list[list[Linear]] = [[] for _ in STRENGTHS]
+    said: list[list[Answers]] = [[] for _ in STRENGTHS]
+    for (_, validation), rows in zip(asked.folds, asked.drawn(most), strict=True):
+        weights = None if asked.weights_N is None else asked.weights_N[rows]
+        read = _design(asked, rows)
+        fitted = [
+            fit_linear(read, asked.target_N[rows], asked.outputs, strength, weights)
+            for strength in STRENGTHS
+        ]
+        parts = [validation[start : start + CHUNK] for start in range(0, len(validation), CHUNK)]
+        held = [_design(asked, part) for part in parts]
+        for place, one in enumerate(fitted):
+            models[place].append(one)
+            said[place].append(np.concatenate([one.answer(part) for part in held]))
+    rows = np.concatenate([validation for _, validation in asked.folds])
+    weights = None if asked.weights_N is None else asked.weights_N[rows]
+    answers = [np.concatenate(each) for each in said]
+    losses = [loss_of(each, asked.target_N[rows], weights) for each in answers]
+    best = int(np.argmin(losses))
+    return (
+        Linear(
+            np.concatenate([one.weight_KZO for one in models[best]]),
+            np.concatenate([one.bias_KO for one in models[best]]),
+        ),
+        answers[best],
+    )
+
+
+def _design(asked: _Asked, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    part = asked.batch.rows(torch.from_numpy(rows))
+    return asked.design.linear(part, asked.design.features(part))
