@@ -6,9 +6,9 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from featrix_core.strings.engine import Engine
 from featrix_core.strings.limits import Limits, OverloadedError, UnavailableError
@@ -19,6 +19,7 @@ BATCH_TOKENS = 1024
 """Padded tokens of a batch at most; beyond, more of them cost proportionally more."""
 _SHARE_TOKENS = 192  # below that a batch is not split for another thread's sake
 _TOKENIZE = 128  # texts tokenized at once
+_TOKENIZE_CHARACTERS = 64 * 1024  # of those: no small request waits for 128 long texts
 _CHEAP_PADDING = 32  # padding tokens that cost less than a batch more
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class _Entry:
 
 # Turn, number of arrival and entry: lower turns are served first.
 _Queue: TypeAlias = list[tuple[int, int, _Entry]]
+_Item = TypeVar("_Item")
 
 
 @dataclass(eq=False, slots=True)
@@ -174,6 +176,11 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def alive(self) -> bool:
+        """Whether all threads compute, or the batcher was stopped."""
+        return self._stopped or all(thread.is_alive() for thread in self._threads)
+
     def _close(self, order: Order) -> None:
         self._orders.discard(order)
         self._order_texts -= order.missing
@@ -194,15 +201,29 @@ class Batcher:
                     raw, batch = self._take_raw(), []
                 else:
                     raw, batch = [], self._take_batch()
-            try:
-                if raw:
-                    self._tokenize(raw)
-                elif batch:
-                    self._compute(batch)
-            except Exception as error:
-                # The callers of this batch hear of it; the thread goes on with the next one.
-                _log.error("A batch failed: %s", type(error).__name__)
-                self._fail([item[-1] for item in raw] or batch, error)
+            if raw:
+                self._each(raw, [item[-1] for item in raw], self._tokenize)
+            elif batch:
+                self._each(batch, batch, self._compute)
+
+    def _each(
+        self, items: Sequence[_Item], entries: Sequence[_Entry], work: Callable[[list[_Item]], None]
+    ) -> None:
+        """Do the work; where it fails, item by item, so that only callers of a bad text hear of it.
+
+        Nothing ends the thread, which goes on with the next batch.
+        """
+        try:
+            return work(list(items))
+        except BaseException as error:
+            _log.error("A batch of %d failed: %s", len(items), type(error).__name__)
+            if len(items) == 1:
+                return self._fail(entries, error)
+        for item, entry in zip(items, entries, strict=True):
+            with self._changed:
+                wanted = self._entries.get(entry.text) is entry and self._is_wanted(entry)
+            if wanted:
+                self._each([item], [entry], work)
 
     def _raw_is_next(self) -> bool:
         """Whether to tokenize: for full batches, or since the turn has come of a text not tokenized."""
@@ -213,7 +234,13 @@ class Batcher:
         return self._raw[0] < min(queue[0] for queue in self._by_length.values())
 
     def _take_raw(self) -> _Queue:
-        taken = [heapq.heappop(self._raw) for _ in range(min(_TOKENIZE, len(self._raw)))]
+        taken: _Queue = []
+        characters = 0
+        while self._raw and len(taken) < _TOKENIZE:
+            characters += len(self._raw[0][-1].text)
+            if taken and characters > _TOKENIZE_CHARACTERS:
+                break
+            taken.append(heapq.heappop(self._raw))
         return [item for item in taken if self._is_wanted(item[-1])]
 
     def _is_wanted(self, entry: _Entry) -> bool:
@@ -225,6 +252,8 @@ class Batcher:
 
     def _tokenize(self, raw: _Queue) -> None:
         found = self._engine.tokenize([entry.text for _, _, entry in raw])
+        if len(found) != len(raw):
+            raise RuntimeError("The tokenizer left texts out")
         with self._changed:
             for item, tokens in zip(raw, found, strict=True):
                 item[-1].tokens = tokens
@@ -281,20 +310,27 @@ class Batcher:
                         done.append(order)
             self._cache.report()
             self._report()
-        for order in done:
-            order.on_done()
+        _tell(done)
 
-    def _fail(self, batch: Sequence[_Entry], error: Exception) -> None:
+    def _fail(self, batch: Sequence[_Entry], error: BaseException) -> None:
         with self._changed:
-            orders = {order for entry in batch for order in entry.wanted_by}
+            orders = {order for entry in batch for order in entry.wanted_by} & self._orders
             for entry in batch:
                 self._entries.pop(entry.text, None)
-            for order in orders & self._orders:
+            for order in orders:
                 order.error = error
                 self._close(order)
                 for text in order.texts:
                     if (entry_of := self._entries.get(text)) is not None:
                         entry_of.wanted_by.discard(order)
             self._report()
-        for order in orders:
+        _tell(orders)
+
+
+def _tell(orders: Iterable[Order]) -> None:
+    """Callers hear that they are done; one that cannot be told keeps nothing from the others."""
+    for order in orders:
+        try:
             order.on_done()
+        except BaseException as error:
+            _log.error("A caller could not be told: %s", type(error).__name__)

@@ -167,7 +167,8 @@ def openapi(limits: Limits, *, token: bool) -> dict[str, Any]:
     state = _object({"status": name})
     live = {"get": {"responses": {"200": {"description": "Alive", "content": _content(state)}}}}
     ready = {"get": {"responses": {"200": {"description": "Ready", "content": _content(state)}}}}
-    ready["get"]["responses"]["503"] = _failures()["503"]
+    for health in (live, ready):
+        health["get"]["responses"]["503"] = _failures()["503"]
     refusals = {k: v for k, v in _failures().items() if token or k != "401"}
     denied = {"401": _failures()["401"]} if token else {}
     return {

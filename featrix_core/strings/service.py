@@ -190,6 +190,8 @@ class StringsService:
         )
 
     async def _live(self, request: Request) -> Response:
+        if self._batcher is not None and not self._batcher.alive:
+            return _typed(UnavailableError("A computing thread has ended"))
         return JSONResponse({"status": "alive"})
 
     async def _ready(self, request: Request) -> Response:
