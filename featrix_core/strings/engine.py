@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featrix_core.files import sha256_of
+from featrix_core.strings.extra import ONNX, require
 
 EngineName: TypeAlias = Literal["torch", "onnx"]
 MODEL_NAME = "all-MiniLM-L6-v2"
@@ -37,8 +38,13 @@ class Engine(Protocol):
 
 
 def load_engine(name: EngineName, folder: Path) -> Engine:
-    """The engine of that name with the weights in `folder`."""
+    """The engine of that name with the weights in `folder`.
+
+    Raises:
+        FeatrixUserError: what it needs is not installed.
+    """
     if name == "onnx":
+        require(*ONNX)
         from featrix_core.strings.onnx_engine import OnnxMiniLM
 
         return OnnxMiniLM(folder)

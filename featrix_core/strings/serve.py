@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import find_weights
 from featrix_core.strings.engine import EngineName, fingerprint_of
+from featrix_core.strings.extra import ONNX, SERVER, require
 from featrix_core.strings.logs import FIELDS, log_json
 from featrix_core.strings.token import read_token
 
@@ -47,7 +48,7 @@ def serve(
 
     Raises:
         FeatrixUserError: fewer threads than one, no weights or those of another model, an unusable
-            token file, or a port that is taken.
+            token file, a package that is not installed, or a port that is taken.
     """
     if threads is not None and threads < 1:
         raise FeatrixUserError(
@@ -55,6 +56,7 @@ def serve(
             value=threads,
             remedy="Give --threads 1 or more, or leave it out for one per core",
         )
+    require(*SERVER, *(ONNX if engine == "onnx" else ()))
     from prometheus_client import start_http_server
 
     from featrix_core.strings.service import StringsService
