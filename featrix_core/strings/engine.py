@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -15,6 +16,7 @@ from featrix_core.strings.extra import ONNX, require
 EngineName: TypeAlias = Literal["torch", "onnx"]
 MODEL_NAME = "all-MiniLM-L6-v2"
 WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
 
 
 class Engine(Protocol):
@@ -54,10 +56,14 @@ def load_engine(name: EngineName, folder: Path) -> Engine:
 
 
 def fingerprint_of(name: EngineName, folder: Path) -> str:
-    """Model, beginning of the weights' sha256 and, since it moves some coordinates by one step of the
-    grid, the engine where that is not torch."""
-    weights = f"{MODEL_NAME}:{sha256_of(folder / WEIGHTS_FILE)[:16]}"
-    return weights if name == "torch" else f"{weights}:{name}"
+    """Model, beginning of the sha256 over those of its two files, and the engine where that is not
+    torch, since it moves some coordinates by one step of the grid.
+
+    The tokenizer counts as the weights do: with another one a text has another vector.
+    """
+    digests = "".join(sha256_of(folder / file) for file in (WEIGHTS_FILE, TOKENIZER_FILE))
+    model = f"{MODEL_NAME}:{hashlib.sha256(digests.encode()).hexdigest()[:16]}"
+    return model if name == "torch" else f"{model}:{name}"
 
 
 def engine_of(fingerprint: str) -> EngineName:

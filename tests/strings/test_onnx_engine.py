@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,23 @@ def test_each_engine_has_its_fingerprint() -> None:
     assert [engine_of(name) for name in names] == ["torch", "onnx"]
     assert LocalTextEmbedder(engine="onnx").fingerprint == names[1]
     assert LocalTextEmbedder().fingerprint == names[0]
+
+
+def test_another_tokenizer_is_another_model(tmp_path: Path) -> None:
+    """Its vectors mean something else, so that the fingerprint must tell."""
+    weights = find_weights()
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).symlink_to(weights / name)
+    tokenizer = (weights / "tokenizer.json").read_bytes()
+    (tmp_path / "tokenizer.json").write_bytes(tokenizer)
+    same = fingerprint_of("onnx", tmp_path)
+    assert same == fingerprint_of("onnx", weights)
+    cased = tokenizer.replace(b'"lowercase":true', b'"lowercase":false')
+    cased = cased.replace(b'"lowercase": true', b'"lowercase": false')
+    assert cased != tokenizer
+    (tmp_path / "tokenizer.json").write_bytes(cased)
+    assert fingerprint_of("onnx", tmp_path) != same
+    assert LocalTextEmbedder(tmp_path, engine="onnx").fingerprint != same
 
 
 def test_the_embedder_takes_it(local: LocalTextEmbedder, model: OnnxMiniLM) -> None:
