@@ -17,6 +17,7 @@ from featrix_core.predictor.metrics import (
     bootstrap_difference,
     classification_metrics,
     confusion,
+    ece_by_chance,
     order_metrics,
     regression_metrics,
     reliability,
@@ -210,7 +211,10 @@ def _classes(
     result: dict[str, Any] = {
         # `accuracy` is of the most probable class, as for the peers; this one is of the answers given.
         "metrics": _class_figures(labels, p, scores.ordered)
-        | {"accuracy_at_threshold": float((scores.predicted_N == labels).mean())},
+        | {
+            "accuracy_at_threshold": float((scores.predicted_N == labels).mean()),
+            "ece_by_chance": ece_by_chance(p, model.seed),
+        },
         "baselines": {
             k: _class_figures(labels, said, scores.ordered) for k, said in others.items()
         },

@@ -178,3 +178,17 @@ def test_ten_thousand_rows_take_under_three_seconds() -> None:
     started = time.process_time()
     m.bootstrap_difference("roc_auc", y, a, b)
     assert time.process_time() - started < 3.0
+
+
+def test_chance_makes_a_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.05, 0.95, 5_000)
+    few, many = m.ece_by_chance(p[:100]), m.ece_by_chance(p)
+    assert 0.1 < few < 0.25 and many < 0.035
+    drawn = [
+        m.expected_calibration_error((rng.random(100) < p[:100]).astype(int), p[:100])
+        for _ in range(200)
+    ]
+    assert 0.9 < float((np.array(drawn) <= few).mean()) <= 1.0
+    assert few == m.ece_by_chance(p[:100])
+    assert m.ece_by_chance(np.full((50, 3), 1 / 3)) > 0

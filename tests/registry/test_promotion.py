@@ -47,6 +47,8 @@ def numbers(aliases):
         ({**GOOD, "log_loss": 0.4}, GOOD, {"primary": "log_loss"}, None, True, "log_loss"),
         ({**GOOD, "ece": 0.11}, None, {}, None, False, "above the limit"),
         ({**GOOD, "ece": 0.11}, None, {"max_ece": 0.2}, None, True, "within the limit"),
+        ({**GOOD, "ece": 0.11, "ece_by_chance": 0.15}, None, {}, None, True, "that chance makes"),
+        ({**GOOD, "ece": 0.16, "ece_by_chance": 0.15}, None, {}, None, False, "above the limit"),
         ({"roc_auc": 0.8}, None, {}, None, False, "not measured"),
         ({**GOOD, "roc_auc": 0.45}, None, {}, None, False, "below the floor"),
         ({**GOOD, "roc_auc": float("nan")}, {"roc_auc": 0.7}, {}, None, False, "no usable figure"),

@@ -51,6 +51,7 @@ def test_two_classes(run: Run) -> None:
     assert found["metrics"]["roc_auc"] == pytest.approx(roc_auc_score(labels, said[:, 1]))
     served = found["metrics"].pop("accuracy_at_threshold")
     assert served == pytest.approx(np.trace(found["confusion"]["matrix"]) / 40)
+    assert 0 < found["metrics"].pop("ece_by_chance") < 0.5
     assert found["metrics"] == pytest.approx(measure(model, labels, said))
     assert found["interval"][0] <= found["metrics"]["roc_auc"] <= found["interval"][1]
     assert np.sum(found["confusion"]["matrix"]) == 40
