@@ -101,7 +101,7 @@ class StringsService:
         cache = VectorCache(self._fingerprint, self.metrics, **self._cache_size)
         self._batcher = Batcher(model, cache, self.metrics, self.limits, self._threads)
         self.metrics.model.labels(self._fingerprint).set(1)
-        self.metrics.ready.set(1)
+        self.metrics.ready.set(0 if self.draining else 1)  # stopped while it was loading
         _log.info("Ready", extra={FIELDS: {"fingerprint": self._fingerprint}})
 
     def drain(self) -> None:

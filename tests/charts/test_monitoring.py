@@ -66,6 +66,7 @@ def test_few_alerts_wake_somebody() -> None:
     severities = {name: rule["labels"]["severity"] for name, rule in rules.items()}
     assert severities == {
         "StringEmbeddingDown": "critical",
+        "StringEmbeddingStalled": "critical",
         "StringEmbeddingErrors": "critical",
         "StringEmbeddingWrongModel": "critical",
         "StringEmbeddingAtCapacity": "warning",
@@ -73,6 +74,23 @@ def test_few_alerts_wake_somebody() -> None:
     }
     readme = (CHART / "README.md").read_text(encoding="utf-8")
     assert dict(re.findall(r"^\| `(\w+)` \| (critical|warning) \|", readme, re.M)) == severities
+
+
+def test_a_pod_that_answers_but_is_not_ready_is_down() -> None:
+    expression = alerts(MONITORED)["StringEmbeddingDown"]["expr"]
+    assert [name for name, _ in selectors(expression)] == ["featrix_strings_ready"]
+    assert expression.startswith("absent(") and expression.endswith("== 1)")
+
+
+def test_a_pod_that_computes_nothing_while_requests_wait_is_stalled() -> None:
+    expression = alerts(MONITORED)["StringEmbeddingStalled"]["expr"]
+    assert [name for name, _ in selectors(expression)] == [
+        "featrix_strings_waiting_requests",
+        "featrix_strings_computed_texts_total",
+    ]
+    waiting, nothing = expression.split(" and ")
+    assert waiting.strip().endswith("> 0") and nothing.endswith("== 0")
+    assert waiting.count("by (pod)") == nothing.count("by (pod)") == 1
 
 
 def test_alerts_on_requests_read_those_for_vectors() -> None:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from featrix_core.strings.batcher import Batcher, Order
+from featrix_core.strings.embedder import find_weights
 from featrix_core.strings.limits import Limits, UnavailableError
 from featrix_core.strings.metrics import ServiceMetrics
 from featrix_core.strings.onnx_engine import OnnxMiniLM
@@ -154,3 +155,13 @@ def test_a_service_whose_thread_has_ended_is_not_alive(model: OnnxMiniLM) -> Non
     assert _status(service, "/health/live") == 503
     service.close()
     assert _status(service, "/health/live") == 200
+
+
+def test_a_service_that_is_stopped_while_it_loads_is_never_ready() -> None:
+    service = StringsService(find_weights())
+    ready = "featrix_strings_ready"
+    service.drain()
+    service.load()
+    assert service.metrics.registry.get_sample_value(ready) == 0
+    assert _status(service, "/health/ready") == 503
+    service.close()

@@ -7,6 +7,9 @@ misses: featrix_strings_cache_misses_total
 evictions: featrix_strings_cache_evictions_total
 bytes: featrix_strings_cache_bytes
 waiting: featrix_strings_waiting_texts
+requestsWaiting: featrix_strings_waiting_requests
+computed: featrix_strings_computed_texts_total
+ready: featrix_strings_ready
 model: featrix_strings_model_info
 # Requests for vectors, without questions about the service.
 work: route=~"/embed|/v1/embeddings"
@@ -29,6 +32,7 @@ panels:
     unit: none
     targets:
       - {expr: 'sum(up{ {{- $s -}} })', legend: pods}
+      - {expr: 'sum({{ $m.ready }}{ {{- $s -}} })', legend: ready}
   - title: Model
     type: table
     width: 12
@@ -70,13 +74,15 @@ panels:
     unit: cps
     targets:
       - {expr: 'sum(rate({{ $m.hits }}{ {{- $s -}} }[$__rate_interval]))', legend: cache}
-      - {expr: 'sum(rate({{ $m.misses }}{ {{- $s -}} }[$__rate_interval]))', legend: computed}
-  - title: Waiting texts
+      - {expr: 'sum(rate({{ $m.misses }}{ {{- $s -}} }[$__rate_interval]))', legend: not cached}
+      - {expr: 'sum(rate({{ $m.computed }}{ {{- $s -}} }[$__rate_interval]))', legend: computed}
+  - title: Waiting texts and requests
     type: timeseries
     width: 12
     unit: short
     targets:
-      - {expr: 'sum by (pod) ({{ $m.waiting }}{ {{- $s -}} })', legend: '{{ "{{pod}}" }}'}
+      - {expr: 'sum by (pod) ({{ $m.waiting }}{ {{- $s -}} })', legend: '{{ "{{pod}}" }} texts'}
+      - {expr: 'sum by (pod) ({{ $m.requestsWaiting }}{ {{- $s -}} })', legend: '{{ "{{pod}}" }} requests'}
   - title: Refused requests
     type: timeseries
     width: 8
