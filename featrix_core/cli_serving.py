@@ -66,7 +66,9 @@ def serve_strings(
 @app.command()
 def export(
     model: Model,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write: new, empty or an earlier export.")
+    ],
     nets_only: Annotated[
         bool,
         typer.Option(
@@ -79,10 +81,11 @@ def export(
     Example: [bold]featrix export --model out/credit --out out/credit-onnx --nets-only[/bold]
     """
     from featrix_core.bundle import bundle_digest
-    from featrix_core.predictor.export import export_predictor
+    from featrix_core.predictor.export import export_predictor, refuse_folder
     from featrix_core.single_predictor import SinglePredictor
 
     folder = bundle_in(model, "predictor")
+    refuse_folder(out, folder)
     predictor = SinglePredictor.load(folder)
     with console().status("Writing the graph and comparing its answers"):
         document = export_predictor(

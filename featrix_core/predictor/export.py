@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from featrix_core.bundle import write_tensors, writing_bundle
+from featrix_core.bundle import bundle_kind, write_tensors, writing_bundle
 from featrix_core.encoders.tokens import FAMILY_OF, TokenBatch
-from featrix_core.errors import FeatrixUserError
+from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.files import write_json, write_text
 from featrix_core.predictor.calibration import Calibration
 from featrix_core.predictor.export_graph import PredictorGraph
@@ -38,6 +38,7 @@ from featrix_core.predictor.exported import (
     missing_package,
 )
 from featrix_core.predictor.response import ClassScores, Scores
+from featrix_core.predictor.standing import NETS
 from featrix_core.version import VERSION
 
 if TYPE_CHECKING:
@@ -59,14 +60,24 @@ def export_predictor(
 
     Raises:
         FeatrixUserError: untrained or not calibrated; it answers with trees or a linear model beside its nets; a
-            package is missing; or the graph's figures differ from the predictor's.
+            package is missing; the folder holds something else than an export; or the graph's figures differ from
+            the predictor's.
     """
+    refuse_folder(Path(folder))
     _need_packages()
     if predictor.coding is None or predictor.background is None or not predictor.members:
         raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
     if predictor.outputs is None:
         raise FeatrixUserError(
             "The predictor is not calibrated yet", remedy="Call calibrate() first"
+        )
+    assert predictor.ensemble is not None
+    others = [k for k, share in sorted(predictor.ensemble.weights.items()) if k != NETS and share]
+    if others:
+        raise FeatrixUserError(
+            "This predictor answers with trees or a linear model beside its nets, and only nets can be exported",
+            value=f"{predictor.name}: {' and '.join(others)}",
+            remedy="Export `predictor.nets_only()` (`--nets-only`), or train it with ensemble=False",
         )
     space, coding, outputs = predictor.space, predictor.coding, predictor.outputs
     batch = predictor.background
@@ -78,12 +89,7 @@ def export_predictor(
     wanted = outputs.scores(answer_NO, spread_N, coding)
     slack = _slack(outputs.calibration, answer_NO)
     results = dict(zip(graph.outputs, drawn, strict=True))
-    if _difference(results, wanted, slack) > TOLERANCE:
-        raise FeatrixUserError(
-            "This predictor answers with trees or a linear model beside its nets, and only nets can be exported",
-            value=predictor.name,
-            remedy="Export `predictor.nets_only()`, or train it with ensemble=False",
-        )
+    _refuse_difference(results, wanted, slack)
     document = {
         "name": predictor.name,
         "version": VERSION,
@@ -107,6 +113,36 @@ def export_predictor(
         write_tensors(aside / CODECS, space.tokenizer.state())
         _check(aside, document, cells, wanted, slack)
     return document
+
+
+def refuse_folder(out: Path, model: Path | None = None) -> None:
+    """Refuse to write where the export would take the place of something else.
+
+    Args:
+        model: folder of the predictor's bundle.
+
+    Raises:
+        FeatrixUserError: `out` is a file, holds something else than an export, or holds the model.
+    """
+    place = out.resolve()
+    if model is not None and place in (model.resolve(), *model.resolve().parents):
+        raise FeatrixUserError(
+            "The export would take the place of the model's folder",
+            value=str(out),
+            remedy="Give --out a folder of its own",
+        )
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    try:
+        replaceable = bundle_kind(place) == KIND
+    except BundleError:
+        replaceable = False
+    if not replaceable:
+        raise FeatrixUserError(
+            "The export would delete what is there, which is no earlier export",
+            value=str(out),
+            remedy="Give --out a new or empty folder, or move away what it holds",
+        )
 
 
 def _need_packages() -> None:
@@ -204,10 +240,16 @@ def _check(
 ) -> None:
     """Compare what ONNX Runtime says of the training rows that the predictor keeps with its own figures."""
     session = ExportedPredictor.opened(folder, document)
-    difference = _difference(
-        session.run({name: value.numpy() for name, value in cells.items()}), wanted, slack
-    )
-    if difference > TOLERANCE:
+    results = session.run({name: value.numpy() for name, value in cells.items()})
+    _refuse_difference(results, wanted, slack)
+
+
+def _refuse_difference(
+    results: dict[str, NDArray[Any]], wanted: Scores, slack: NDArray[np.float64] | float
+) -> None:
+    difference = _difference(results, wanted, slack)
+    # Not a number is no agreement either.
+    if not difference <= TOLERANCE:
         raise FeatrixUserError(
             "The exported graph does not give the predictor's figures",
             value=f"they differ by {difference:.2g}",

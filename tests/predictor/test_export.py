@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +17,15 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 import torch
+from typer.testing import CliRunner
 
+import featrix_core.cli_serving  # noqa: F401  (registers the command)
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet, SinglePredictor
+from featrix_core.cli import app
 from featrix_core.errors import BundleError, FeatrixUserError
+from featrix_core.predictor import export as export_module
 from featrix_core.predictor.calibration import Calibration, Curve
-from featrix_core.predictor.export import TOLERANCE, export_predictor
+from featrix_core.predictor.export import TOLERANCE, export_predictor, refuse_folder
 from featrix_core.predictor.export_graph import Numbers, Probabilities
 from featrix_core.predictor.exported import ExportedPredictor
 from featrix_core.predictor.intervals import ConformalInterval
@@ -133,19 +139,70 @@ def test_a_damaged_folder_is_not_loaded(exported: Path, tmp_path: Path) -> None:
         ExportedPredictor.load(tmp_path)
 
 
-def test_an_ensemble_is_refused(
-    few: pd.DataFrame, few_space: EmbeddingSpace, tmp_path: Path
-) -> None:
-    predictor = SinglePredictor(few_space, fine_tune=False).prep_for_training(few, "class")
-    predictor.train(n_epochs=1)
-    assert predictor.ensemble is not None
-    weights = {"nets": 0.5, "linear": 0.5}
-    predictor.ensemble = dataclasses.replace(predictor.ensemble, weights=weights)
-    with pytest.raises(FeatrixUserError, match="trees or a linear model"):
-        export_predictor(predictor, tmp_path / "blend")
+def test_an_ensemble_is_refused(bag: SinglePredictor, tmp_path: Path) -> None:
+    """By what it answers with, however little it changes the figures."""
+    assert bag.ensemble is not None
+    blended = copy.copy(bag)
+    weights = {"nets": 1.0 - 1e-9, "linear": 1e-9}
+    blended.ensemble = dataclasses.replace(bag.ensemble, weights=weights)
+    with pytest.raises(FeatrixUserError, match=r"linear.*--nets-only"):
+        export_predictor(blended, tmp_path / "blend")
     assert not (tmp_path / "blend").exists()
     with pytest.raises(FeatrixUserError, match="not trained"):
-        export_predictor(SinglePredictor(few_space), tmp_path / "blend")
+        export_predictor(SinglePredictor(bag.space), tmp_path / "blend")
+
+
+def test_figures_that_differ_are_not_said_to_be_an_ensemble(
+    bag: SinglePredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for apart in (0.5, float("nan")):
+        monkeypatch.setattr(export_module, "_difference", lambda *_, apart=apart: apart)
+        with pytest.raises(
+            FeatrixUserError, match=r"does not give the predictor's figures.*differ"
+        ):
+            export_predictor(bag, tmp_path / "moved")
+    assert not (tmp_path / "moved").exists()
+
+
+def test_only_an_earlier_export_is_replaced(
+    bag: SinglePredictor, exported: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "run" / "predictor"
+    bag.save(model)
+    shutil.copytree(exported, tmp_path / "earlier")
+    (tmp_path / "empty").mkdir()
+    for name in ("earlier", "empty", "new", "run/new"):
+        refuse_folder(tmp_path / name, model)
+    for name in ("run/predictor", "run", ".", "run/../run"):
+        with pytest.raises(FeatrixUserError, match=r"model's folder.*--out"):
+            refuse_folder(tmp_path / name, model)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work", encoding="utf-8")
+    shutil.copytree(model, tmp_path / "other")
+    damaged = tmp_path / "damaged"
+    shutil.copytree(exported, damaged)
+    (damaged / "manifest.json").write_text("{}", encoding="utf-8")
+    for name in ("thesis", "thesis/chapter.txt", "other", "damaged"):
+        with pytest.raises(FeatrixUserError, match=r"no earlier export.*new or empty"):
+            export_predictor(bag, tmp_path / name)
+
+
+def test_the_command_deletes_nothing(bag: SinglePredictor, tmp_path: Path) -> None:
+    model, notes = tmp_path / "run", tmp_path / "notes"
+    bag.save(model / "predictor")
+    notes.mkdir()
+    (notes / "kept.txt").write_text("kept", encoding="utf-8")
+    for out in (notes, model, model / "predictor", tmp_path):
+        said = CliRunner().invoke(app, ["export", "--model", str(model), "--out", str(out)])
+        assert isinstance(said.exception, FeatrixUserError) and said.exception.value == str(out)
+    assert (notes / "kept.txt").read_text(encoding="utf-8") == "kept"
+    SinglePredictor.load(model / "predictor")
+    for _ in range(2):  # the second takes the place of the first
+        said = CliRunner().invoke(
+            app, ["export", "--model", str(model), "--out", str(tmp_path / "onnx")]
+        )
+        assert said.exit_code == 0, said.output
+    assert ExportedPredictor.load(tmp_path / "onnx", threads=1).document["target"] == "class"
 
 
 def test_every_family_fine_tuned_with_a_number(tmp_path: Path) -> None:
