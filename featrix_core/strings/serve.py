@@ -103,11 +103,21 @@ async def _run(service: StringsService, host: str, port: int, drain_seconds: flo
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.loop.call_later(_HEAD_SECONDS, self._end_silence)
+            self._await_head()
 
-        def _end_silence(self) -> None:
-            begun = getattr(self, "cycle", None)  # typed as if there always were one
-            if begun is None and not self.transport.is_closing():
+        def data_received(self, data: bytes) -> None:
+            # The first bytes of a further request: uvicorn's own timer ends with them.
+            last = self.cycle
+            if last is not None and last.response_complete and self._last is not last:
+                self._await_head()
+            super().data_received(data)
+
+        def _await_head(self) -> None:
+            self._last = self.cycle
+            self.loop.call_later(_HEAD_SECONDS, self._end_silence, self.cycle)
+
+        def _end_silence(self, last: object) -> None:
+            if self.cycle is last and not self.transport.is_closing():
                 self.transport.close()
 
     class Server(uvicorn.Server):

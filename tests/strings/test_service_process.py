@@ -39,7 +39,11 @@ def test_life_with_a_token(tmp_path: Path) -> None:
             assert early.status == 503 and early.headers["Retry-After"] == "2"
         wait_until(lambda: _answers(service, "/health/ready", 200), service)
 
-        for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "Basic open-sesame"}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer open"},
+            {"Authorization": "Basic open-sesame"},
+        ):
             answer = service.send("/embed", {"texts": ["a"]}, **headers)
             assert answer.status == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
         assert service.send("/info").status == 401
@@ -86,6 +90,19 @@ def test_what_cannot_start_says_why(service: Service, tmp_path: Path) -> None:
 def test_a_head_without_end_is_cut_off(service: Service) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as caller:
         caller.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nX-More: ")
+        assert caller.recv(1024) == b""
+
+
+def test_a_second_head_without_end_is_cut_off(service: Service) -> None:
+    """Also on a connection that was used before, and long before an idle one is closed."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as caller:
+        for _ in range(2):
+            caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += caller.recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 200")
+        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-More: ")
         assert caller.recv(1024) == b""
 
 
