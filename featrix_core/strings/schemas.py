@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from featrix_core.strings.caching import readable
@@ -40,6 +41,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidError("The body must be a JSON object")
     return value
+
+
+def accepts_binary(accept: str) -> bool:
+    """Whether an Accept header names the compact form, other than to refuse it with q=0."""
+    for item in accept.split(","):
+        kind, *parameters = (part.strip().lower() for part in item.split(";"))
+        if kind == BINARY:
+            weights = [p[2:].strip() for p in parameters if p.startswith("q=")]
+            return not any(re.fullmatch(r"0(\.0*)?", weight) for weight in weights)
+    return False
 
 
 def embed_texts(value: dict[str, Any], limits: Limits) -> list[str]:

@@ -152,12 +152,13 @@ class StringsService:
     async def _embed(self, request: Request) -> Response:
         texts = schemas.embed_texts(await self._object(request), self.limits)
         vectors = await self._vectors(request, texts)
-        if schemas.BINARY in request.headers.get("accept", ""):
-            return Response(b"".join(v.steps for v in vectors), media_type=schemas.BINARY)
+        vary = {"Vary": "Accept"}
+        if schemas.accepts_binary(",".join(request.headers.getlist("accept"))):
+            return Response(b"".join(v.steps for v in vectors), 200, vary, schemas.BINARY)
         rows = b",".join(_decimal(vector) for vector in vectors)
         fingerprint = self._fingerprint.encode()
         body = b'{"embeddings":[%b],"fingerprint":"%b"}' % (rows, fingerprint)
-        return Response(body, media_type="application/json")
+        return Response(body, 200, vary, "application/json")
 
     async def _openai(self, request: Request) -> Response:
         texts, in_base64 = schemas.openai_request(await self._object(request), self.limits)

@@ -70,6 +70,24 @@ def test_the_cache_answers_the_second_time(service: Service) -> None:
     assert service.metric("cache_bytes") > 768 * 10
 
 
+@pytest.mark.parametrize(
+    ("accept", "binary"),
+    [
+        ("application/vnd.featrix.steps", True),
+        ("application/json;q=0.5, Application/vnd.featrix.steps ; q=0.9", True),
+        ("application/vnd.featrix.steps;q=0.001", True),
+        ("application/vnd.featrix.steps;q=0", False),
+        ("application/vnd.featrix.steps; q=0.000, */*", False),
+        ("application/vnd.featrix.steps2", False),
+        ("*/*", False),
+    ],
+)
+def test_the_form_is_the_one_accepted(service: Service, accept: str, binary: bool) -> None:
+    answer = service.send("/embed", {"texts": ["a form"]}, Accept=accept)
+    kind = "application/vnd.featrix.steps" if binary else "application/json"
+    assert answer.headers["Content-Type"] == kind and answer.headers["Vary"] == "Accept"
+
+
 def test_info_and_health(service: Service, local: LocalTextEmbedder) -> None:
     info = json.loads(service.send("/info").data)
     assert info["model"] == "all-MiniLM-L6-v2" and info["dimension"] == 384
