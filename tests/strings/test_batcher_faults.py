@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,9 @@ def _status(service: StringsService, path: str) -> int:
         sent.append(dict(message))  # type: ignore[call-overload]
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
-    asyncio.run(service.app(scope, receive, send))
+    # In a thread of its own: a browser of other tests may have left its loop in this one.
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(asyncio.run, service.app(scope, receive, send)).result()
     return int(str(sent[0]["status"]))
 
 
