@@ -12,28 +12,20 @@ either lies above 2 sigma. A rival has no sigma: its limit is the 97.7 % quantil
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
-from benchmarks import readme
 from benchmarks.guardrail_strangers import SETS, load, raw_features
-from benchmarks.space_cells import RESULTS, SCRATCH, Cell, read_cells, run_suite
+from benchmarks.program import Cells, Program
+from benchmarks.space_cells import Cell, Settings
 from benchmarks.space_tables import markdown
-from featrix_core.files import read_json, write_text
 
 Floats = NDArray[np.float64]
 
-RESULT = RESULTS / "guardrails.json"
-README = Path(__file__).parent / "README.md"
-START, END = "<!-- guardrails:start -->", "<!-- guardrails:end -->"
 TRAIN, ORDINARY = "train", "ordinary"
 LIMIT = 0.977249868
 NEIGHBOURS = 5
@@ -81,14 +73,15 @@ def _forest(features: dict[str, Floats]) -> dict[str, dict[str, float]]:
     return _figures(scores, float(np.quantile(scores[TRAIN], LIMIT)))
 
 
-def measure(data_dir: Path, name: str, quick: bool) -> dict[str, Any]:
+def measure(settings: Settings, name: str) -> dict[str, Any]:
     """All detectors on one set."""
     from featrix_core import EmbeddingSpace
     from featrix_core.input_data_set import as_table
     from featrix_core.predictor.row_guard import STATISTICS, RowGuard
     from featrix_core.tables.build import typed_columns
 
-    data = load(data_dir, name, 300) if quick else load(data_dir, name)
+    quick = settings.quick
+    data = load(settings.data_dir, name, 300) if quick else load(settings.data_dir, name)
     frames = {TRAIN: data.train, ORDINARY: data.ordinary, **data.planted}
     space = EmbeddingSpace(data.train, n_epochs=2 if quick else None).train()
     batches = {
@@ -126,61 +119,38 @@ def measure(data_dir: Path, name: str, quick: bool) -> dict[str, Any]:
     }
 
 
-def block(cells: dict[str, dict[str, Any]]) -> str:
-    """Markdown of all cells: per set and kind of strangers, AUROC and the share found."""
-    if not cells:
-        return "No results are committed yet."
-    names = list(next(iter(cells.values()))["detectors"])
+def cells(settings: Settings, sets: list[str]) -> list[Cell]:
+    """One per set."""
+    return [Cell(f"guardrails/{name}", partial(measure, settings, name)) for name in sets]
+
+
+def report(found: Cells) -> list[str]:
+    """Per set and kind of strangers, AUROC and the share found."""
+    names = list(next(iter(found.values()))["detectors"])
     rows: list[list[object]] = []
-    for name, cell in cells.items():
+    for key, cell in found.items():
         for kind in cell["detectors"]["guard"]:
-            row: list[object] = [name, kind]
+            row: list[object] = [key.split("/")[1], kind]
             for detector in names:
                 figures = cell["detectors"][detector][kind]
                 auroc = f"{figures['auroc']:.3f}, " if "auroc" in figures else ""
                 row.append(f"{auroc}{figures['found']:.1%}")
             rows.append(row)
-    dates = sorted({cell["date"] for cell in cells.values()})
-    commits = sorted({cell["commit"] for cell in cells.values()})
-    slower = [c["seconds"]["guard"] / max(c["seconds"]["distance alone"], 1e-9) for c in cells.values()]  # fmt: skip
-    return "\n".join(
-        [
-            *markdown(["set", "rows", *names], rows, left=2),
-            "",
-            f"{len(cells)} of {len(SETS)} sets, {', '.join(dates)}, commit {', '.join(commits)}. Time of the guard "
-            f"over that of its distance alone, both with the embedding: {min(slower):.2f} … {max(slower):.2f}.",
-        ]
-    )
-
-
-def main() -> None:
-    """Measure what is lacking, or fill the README."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--only", choices=list(SETS), nargs="+", default=list(SETS))
-    parser.add_argument("--again", action="store_true", help="cells of other code, too")
-    parser.add_argument("--quick", action="store_true", help="few rows, results not kept")
-    parser.add_argument("--report", action="store_true", help="fill the README, measure nothing")
-    arguments = parser.parse_args()
-    if arguments.report:
-        cells = read_json(RESULT)["cells"] if RESULT.is_file() else {}
-        text = README.read_text(encoding="utf-8")
-        write_text(README, readme.filled(text, block(cells), START, END))
-        return
-    if arguments.data_dir is None:
-        parser.error("--data-dir is needed to measure")
-    path = SCRATCH / "quick" / "guardrails.json" if arguments.quick else RESULT
-    console = Console()
-    cells_to_do = [
-        Cell(name, partial(measure, arguments.data_dir, name, arguments.quick))
-        for name in arguments.only
+    slower = [
+        cell["seconds"]["guard"] / max(cell["seconds"]["distance alone"], 1e-9)
+        for cell in found.values()
     ]
-    failed = run_suite(
-        cells_to_do, path, again=arguments.again, deadline=float("inf"), console=console
-    )
-    console.print(block(read_cells(path)), markup=False, highlight=False)
-    sys.exit(1 if failed else 0)
+    return [
+        *markdown(["set", "rows", *names], rows, left=2),
+        "",
+        "Time of the guard over that of its distance alone, both with the embedding: "
+        f"{min(slower):.2f} … {max(slower):.2f}.",
+    ]
 
+
+PROGRAM = Program(
+    "guardrails", "bench-guardrails", (__doc__ or "").splitlines()[0], tuple(SETS), cells, report
+)
 
 if __name__ == "__main__":
-    main()
+    PROGRAM.main()

@@ -70,7 +70,8 @@ def predictor_answers(
     type_ = "scalar" if kind == "regression" else "set"
     predictor.prep_for_training(labelled, GOAL, type_).train(epochs)
     seconds = before + time.perf_counter() - started
-    told = {**(notes or {}), "predictor": {k: predictor.training_info[k] for k in KEPT}}
+    kept = {k: predictor.training_info[k] for k in KEPT}
+    told = {**(notes or {}), "predictor": kept, "peer_seconds": predictor.peer_seconds}
     alone = predictor.nets_only()
     return {
         FEATRIX: _answers(predictor, test, names, seconds, told),

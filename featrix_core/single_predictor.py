@@ -170,14 +170,7 @@ class SinglePredictor:
         if target not in schema.names:
             return self.space.tokenizer.encode(typed_columns(table, schema))
         typed = typed_columns(table.drop([target]), self._known())
-        n_rows = table.n_rows
-        typed[target] = TypedColumn(
-            target,
-            schema.column(target).type,
-            np.ones(n_rows, np.bool_),
-            numbers_N=np.full(n_rows, np.nan),
-            codes_N=np.full(n_rows, -1, np.int32),
-        )
+        typed[target] = TypedColumn.hidden(target, schema.column(target).type, table.n_rows)
         return self.space.tokenizer.encode(typed)
 
     def tokens(self, data: TableLike) -> TokenBatch:

@@ -87,7 +87,7 @@ class _Gaussians:
     @classmethod
     def fit(cls, parts_NAR: Floats) -> _Gaussians:
         rows, columns, axes = parts_NAR.shape
-        fitted = LedoitWolf().fit(parts_NAR.reshape(rows, -1))
+        fitted = LedoitWolf(store_precision=False).fit(parts_NAR.reshape(rows, -1))
         covariance_PP: Floats = fitted.covariance_
         # A table whose columns never change has no precision; a little spread everywhere gives it one.
         floor = max(1e-8 * float(np.trace(covariance_PP)) / max(len(covariance_PP), 1), 1e-12)

@@ -214,12 +214,5 @@ class ExportedPredictor:
             table = table.drop([target])
         typed = dict(typed_columns(table, schema.model_copy(update={"columns": shown})))
         if target in schema.names:
-            n = table.n_rows
-            typed[target] = TypedColumn(
-                target,
-                schema.column(target).type,
-                np.ones(n, np.bool_),
-                numbers_N=np.full(n, np.nan),
-                codes_N=np.full(n, -1, np.int32),
-            )
+            typed[target] = TypedColumn.hidden(target, schema.column(target).type, table.n_rows)
         return typed

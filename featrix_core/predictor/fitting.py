@@ -18,7 +18,6 @@ from torch import Tensor
 
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.predictor.failures import judge_answers
 from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.loss_choice import LossChoice, choose_loss
 from featrix_core.predictor.losses import make_loss
@@ -48,8 +47,7 @@ class Fitted:
 
     held_out_rows: row numbers with an out-of-fold answer; answer_NO beside it (log-probabilities, or
     standardised numbers in column 0); spread_N: standard deviation over heads (numbers only). plan: with the
-    loss that was used, loss_choice: why. figures: what the held-out answers are judged by, all together
-    (`failures.judge_answers`); short: trained for less than half of the planned updates.
+    loss that was used, loss_choice: why. short: trained for less than half of the planned updates.
     """
 
     members: list[PredictorNet]
@@ -59,7 +57,6 @@ class Fitted:
     timelines: list[dict[str, object]]
     plan: PredictorPlan
     loss_choice: LossChoice
-    figures: dict[str, float]
     short: bool
 
 
@@ -223,18 +220,14 @@ def fit_members(
         answers.append(said)
         spreads.append(spread)
         del objective  # its inputs of the head, before the next member's are made
-    rows_held, answer_NO = np.concatenate(held_out), torch.cat(answers).numpy()
-    weight_N = None if weights_N is None else weights_N[rows_held]
-    figures = judge_answers(answer_NO, target_N.numpy()[rows_held], weight_N)
     return Fitted(
         members,
-        rows_held,
-        answer_NO,
+        np.concatenate(held_out),
+        torch.cat(answers).numpy(),
         torch.cat(spreads).numpy(),
         timelines,
         plan,
         choice,
-        figures,
         short=epochs is not None and 2 * updates < planned,
     )
 

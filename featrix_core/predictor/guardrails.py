@@ -53,7 +53,7 @@ def _on_sphere(embeddings_ND: ArrayLike) -> Floats:
 def _whitening(unit_ND: Floats) -> tuple[Floats, Floats]:
     """Mean `(D,)` and factor `(D, D)`: the distance is the norm of `(row - mean) @ factor`."""
     mean = unit_ND.mean(axis=0)
-    covariance = LedoitWolf().fit(unit_ND).covariance_
+    covariance = LedoitWolf(store_precision=False).fit(unit_ND).covariance_
     values, vectors = np.linalg.eigh(covariance)
     # Directions without any variance would divide by zero (a collapsed space has only such).
     floor = max(float(values.max()) * 1e-8, 1e-12)

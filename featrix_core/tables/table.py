@@ -96,6 +96,17 @@ class TypedColumn:
     n_unparsed: int = 0
     unparsed_examples: tuple[str, ...] = ()
 
+    @classmethod
+    def hidden(cls, name: str, type: ColumnType, n_rows: int) -> TypedColumn:
+        """A column whose cells are all missing, whatever the type: what a predictor sees of its own target."""
+        return cls(
+            name,
+            type,
+            np.ones(n_rows, np.bool_),
+            numbers_N=np.full(n_rows, np.nan),
+            codes_N=np.full(n_rows, -1, np.int32),
+        )
+
     def rows(self, start: int, stop: int) -> TypedColumn:
         """Rows `start` to `stop`, with the texts that occur in them; notes on unparsed cells stay."""
         part = slice(start, stop)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
-from featrix_core.predictor.failures import MODES, failure_modes
+from featrix_core.predictor.failures import MODES, failure_modes, judge_answers
 from featrix_core.predictor.fitting import Fitted, fit_members
 from featrix_core.predictor.labelled import LabelledRows
 from featrix_core.predictor.losses import Loss
@@ -24,6 +24,7 @@ from featrix_core.predictor.objective import PredictorNet, PredictorObjective
 from featrix_core.predictor.plan import plan_predictor
 from featrix_core.predictor.watch import PredictorWatch, remaining_notices
 from featrix_core.tables.build import typed_columns
+from featrix_core.tables.schema import Notice
 from featrix_core.training.device import deterministic
 from featrix_core.training.loop import run_loop
 from featrix_core.training.plan import TrainingPlan
@@ -234,19 +235,24 @@ def _fit(
     return fit_members(model, tokenizer, rows, int(y_N.max()) + 1, 2, plan, 3, epochs)
 
 
+def _notices(fitted: Fitted, y_N: NDArray[np.int64]) -> tuple[Notice, ...]:
+    figures = judge_answers(fitted.answer_NO, y_N[fitted.held_out_rows])
+    return remaining_notices(figures, "y", short=fitted.short)
+
+
 def test_only_the_first_member_of_a_hopeless_bag_is_worked_on(ground: Ground) -> None:
-    fitted = _fit(ground, np.random.default_rng(13).permutation(_sign(ground)))
+    y_N = np.random.default_rng(13).permutation(_sign(ground))
+    fitted = _fit(ground, y_N)
     done: list[Any] = [timeline["corrective_actions"] for timeline in fitted.timelines]
     assert "ACCEPT" in [a["action_type"] for a in done[0]] and done[1] == []
-    (notice,) = remaining_notices(fitted.figures, "y", short=fitted.short)
+    (notice,) = _notices(fitted, y_N)
     assert notice.code == "columns_tell_nothing"
 
 
 def test_a_short_training_is_not_blamed_on_the_columns(ground: Ground) -> None:
-    fitted = _fit(ground, np.random.default_rng(11).permutation(_sign(ground)), epochs=1)
-    assert [n.code for n in remaining_notices(fitted.figures, "y", short=fitted.short)] == [
-        "predictor_hardly_trained"
-    ]
+    y_N = np.random.default_rng(11).permutation(_sign(ground))
+    fitted = _fit(ground, y_N, epochs=1)
+    assert [n.code for n in _notices(fitted, y_N)] == ["predictor_hardly_trained"]
 
 
 def test_german_credit_shows_no_failure(credit_space: EmbeddingSpace, credit: pd.DataFrame) -> None:
@@ -261,5 +267,5 @@ def test_german_credit_shows_no_failure(credit_space: EmbeddingSpace, credit: pd
         entries: Any = timeline["timeline"]
         assert not {m for e in entries for m in e["failures_detected"]} & set(MODES)
         assert timeline["corrective_actions"] == []
-    assert remaining_notices(fitted.figures, "class", short=fitted.short) == ()
+    assert _notices(fitted, np.asarray(y, np.int64)) == ()
     assert fitted.plan.loss == "cross_entropy" and fitted.plan.class_weights is False
