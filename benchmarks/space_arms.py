@@ -115,11 +115,12 @@ def head_score(
     fine_tune: bool,
     epochs: int | None = None,
 ) -> float:
-    """Score of the product's predictor with labels of `train`."""
+    """Score of the product's nets, without the trees beside them, with labels of `train`."""
     kinds = np.where(train.y_N > 0, "yes", "no")
     labelled = train.frame.assign(**{"the goal": kinds if train.classes else train.y_N})
+    positive = "yes" if train.classes else None
     predictor = SinglePredictor(
-        space, seed=seed, fine_tune=fine_tune, positive_label="yes" if train.classes else None
+        space, seed=seed, fine_tune=fine_tune, positive_label=positive, ensemble=False
     )
     predictor.prep_for_training(labelled, "the goal", "set" if train.classes else "scalar")
     said = predictor.train(epochs).scores(test.frame)
@@ -130,6 +131,13 @@ def head_score(
     return score(test.y_N, np.asarray(answer_N, np.float64), train.classes)
 
 
+class _NoTokens(nn.Module):
+    """In the place of column encoders: zeros."""
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        return torch.zeros(*batch.missing_NA.shape, 1)
+
+
 class NoSpace(nn.Module):
     """In a space's place: says nothing, so that the head has only its raw inputs (piecewise-linear bins, number
     embeddings, categories, calendar, sentence vectors). The codecs are those of the space."""
@@ -138,7 +146,7 @@ class NoSpace(nn.Module):
         super().__init__()
         self.columns = columns
         self.config = SpaceConfig(d_model=1, width=1)
-        self.encoders, self.joint = nn.Module(), nn.Module()
+        self.encoders, self.joint = _NoTokens(), nn.Module()
 
     def encode(self, batch: TokenBatch) -> Encoded:
         """Zeros of the shapes that a head asks for."""
@@ -148,6 +156,10 @@ class NoSpace(nn.Module):
     def encode_rows(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         """The same, for all rows at once."""
         return torch.zeros(batch.n_rows, 1), torch.zeros(batch.n_rows, self.columns, 1)
+
+    def rows_of(self, tokens_BAD: Tensor, hidden_BA: Tensor | None) -> Tensor:
+        """Zeros for the guard."""
+        return torch.zeros(len(tokens_BAD), 1)
 
     def row_embeddings(self, batch: TokenBatch) -> Tensor:
         """What the advice on depth and the guardrails look at: numbers, codes and missing flags."""

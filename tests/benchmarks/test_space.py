@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import space, space_cells, space_probe, space_report
-from benchmarks.space_arms import without_space
+from benchmarks.space_arms import head_score, without_space
 from benchmarks.space_cells import Cell, Settings, read_cells, run_suite
 from benchmarks.space_data import Task, label_draws, planted
 from benchmarks.space_designs import PiecewiseLinear, one_hot, parsed
@@ -132,6 +132,8 @@ def test_a_head_without_a_space_gets_nothing_of_it(untrained: EmbeddingSpace) ->
     assert not context_BAD.any()
     assert context_BAD.shape[:2] == (80, len(untrained.column_names))
     assert untrained.model.encode_rows(batch)[0].any()
+    task = planted(80)
+    assert math.isfinite(head_score(bare, task, task, 1, fine_tune=False, epochs=2))
 
 
 def test_switches_change_the_code_and_put_it_back(untrained: EmbeddingSpace) -> None:
