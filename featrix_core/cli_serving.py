@@ -34,6 +34,10 @@ def serve_strings(
     expect_fingerprint: Annotated[
         str | None, typer.Option("--expect-fingerprint", help="The only model that may be served.")
     ] = None,
+    max_connections: Annotated[
+        int | None,
+        typer.Option("--max-connections", min=1, help="Connections at a time (default: 768)."),
+    ] = None,
     drain_seconds: Annotated[
         float,
         typer.Option("--drain-seconds", help="Seconds between the signal to stop and stopping."),
@@ -60,6 +64,7 @@ def serve_strings(
         token_file=token_file,
         drain_seconds=drain_seconds,
         expect_fingerprint=expect_fingerprint,
+        max_connections=max_connections,
     )
 
 

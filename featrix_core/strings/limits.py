@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from featrix_core.strings.caching import MAX_CHARACTERS
 
+SMALL_BODY = 64 * 1024
+"""Bytes up to which a body is never refused for want of room, and is read where it arrives."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -19,6 +22,10 @@ class Limits:
     """Bytes of a request's body."""
     body_seconds: float = 10.0
     """Time in which the whole body must have arrived."""
+    buffered_bytes: int = 64 * 2**20
+    """Bytes of all bodies beyond `SMALL_BODY` that arrive or are being read at a time."""
+    connections: int = 768
+    """Connections at a time, idle ones included; with those for health, fewer than 1,024 open files."""
     waiting_requests: int = 512
     """Requests whose vectors are being computed or wait for that."""
     waiting_texts: int = 65_536
@@ -30,12 +37,14 @@ class Limits:
 class ServiceError(Exception):
     """An answer that is not 200: `kind` is the typed name, `status` the HTTP status.
 
-    `retry_after` is the number of seconds after which trying again makes sense, if it does.
+    `retry_after` is the number of seconds after which trying again makes sense, if it does. `closes`:
+    whether the connection ends with this answer, since the rest of the body is not read.
     """
 
     status = 500
     kind = "internal_error"
     retry_after: int | None = None
+    closes = False
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -64,12 +73,14 @@ class SlowBodyError(ServiceError):
     """408: the body did not arrive in time."""
 
     status, kind = 408, "body_too_slow"
+    closes = True
 
 
 class TooLargeError(ServiceError):
     """413: the body is too large or holds too many texts."""
 
     status, kind = 413, "too_large"
+    closes = True
 
 
 class InvalidError(ServiceError):
@@ -82,6 +93,12 @@ class OverloadedError(ServiceError):
     """429: too much waits already."""
 
     status, kind, retry_after = 429, "overloaded", 1
+
+
+class CrowdedError(OverloadedError):
+    """429: too many connections, or too much is arriving."""
+
+    closes = True
 
 
 class UnavailableError(ServiceError):

@@ -54,5 +54,10 @@ class ServiceMetrics:
         self.compute_seconds = counter("compute_seconds", "Time in the model, over all threads")
         self.waiting_requests = gauge("waiting_requests", "Requests that wait for vectors")
         self.waiting_texts = gauge("waiting_texts", "Texts that those requests wait for")
+        self.connections = gauge("connections", "Open connections of the API")
+        self.cut_connections = counter(
+            "cut_connections", "Connections cut off, since there were too many"
+        )
+        self.body_bytes = gauge("body_bytes", "Bytes of large bodies that arrive or are being read")
         self.ready = gauge("ready", "1 when ready to serve")
         self.model = gauge("model_info", "Always 1; the model is in the labels", ("fingerprint",))

@@ -15,6 +15,7 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import find_weights
 from featrix_core.strings.engine import EngineName, fingerprint_of
 from featrix_core.strings.extra import ONNX, SERVER, require
+from featrix_core.strings.limits import Limits
 from featrix_core.strings.logs import FIELDS, log_json
 from featrix_core.strings.token import read_token
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from featrix_core.strings.service import StringsService
 
 _LONGEST_DRAIN = 60
-_HEAD_SECONDS = 10.0
-_KEEP_ALIVE = 75  # seconds; longer than clients' pools keep an idle connection
 _log = logging.getLogger(__name__)
 
 
@@ -39,12 +38,14 @@ def serve(
     drain_seconds: float = 0.0,
     cache_entries: int | None = None,
     expect_fingerprint: str | None = None,
+    max_connections: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun and return.
 
     `threads` batches are computed at a time, by default one per core. `token_file` holds the bearer
     token that callers must show. After the signal the service is not ready, and `drain_seconds` later
     it takes no more connections. `expect_fingerprint` is the only model that may be served.
+    `max_connections` and `cache_entries` replace what `Limits` and the cache have by default.
 
     Raises:
         FeatrixUserError: fewer threads than one, no weights or those of another model, an unusable
@@ -68,6 +69,7 @@ def serve(
         folder,
         engine=engine,
         threads=len(os.sched_getaffinity(0)) if threads is None else threads,
+        limits=Limits() if max_connections is None else Limits(connections=max_connections),
         token=None if token_file is None else read_token(token_file),
         cache_entries=cache_entries,
     )
@@ -96,29 +98,8 @@ def serve(
 async def _run(service: StringsService, host: str, port: int, drain_seconds: float) -> bool:
     """Serve until a signal; False if the port could not be had."""
     import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class Connection(H11Protocol):
-        """Closed when no request begins: whoever sends nothing, or a head without end, holds nothing."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._await_head()
-
-        def data_received(self, data: bytes) -> None:
-            # The first bytes of a further request: uvicorn's own timer ends with them.
-            last = self.cycle
-            if last is not None and last.response_complete and self._last is not last:
-                self._await_head()
-            super().data_received(data)
-
-        def _await_head(self) -> None:
-            self._last = self.cycle
-            self.loop.call_later(_HEAD_SECONDS, self._end_silence, self.cycle)
-
-        def _end_silence(self, last: object) -> None:
-            if self.cycle is last and not self.transport.is_closing():
-                self.transport.close()
+    from featrix_core.strings.connection import KEEP_ALIVE, connection_of
 
     class Server(uvicorn.Server):
         """Leaves signals to this module: uvicorn would raise them again and spoil the exit status."""
@@ -132,13 +113,13 @@ async def _run(service: StringsService, host: str, port: int, drain_seconds: flo
             service.app,
             host=host,
             port=port,
-            http=Connection,
+            http=connection_of(service),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=_LONGEST_DRAIN,
         )
     )

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ from starlette.routing import Route
 from featrix_core.files import sha256_of
 from featrix_core.strings import schemas
 from featrix_core.strings.batcher import Batcher
+from featrix_core.strings.bodies import Bodies
 from featrix_core.strings.engine import (
     MODEL_NAME,
     WEIGHTS_FILE,
@@ -31,10 +33,9 @@ from featrix_core.strings.engine import (
 )
 from featrix_core.strings.grid import DIMENSION, STEPS_PER_UNIT, to_vectors
 from featrix_core.strings.limits import (
+    CrowdedError,
     Limits,
     ServiceError,
-    SlowBodyError,
-    TooLargeError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -77,18 +78,31 @@ class StringsService:
         self._batcher: Batcher | None = None
         self._fingerprint = ""
         self._revision = ""
+        self._bodies = Bodies(self.limits, self.metrics)
         self._document = schemas.openapi(self.limits, token=token is not None)
+        calls = {"/embed": self._embed, "/v1/embeddings": self._openai}
+        health = {"/health/live": self._live, "/health/ready": self._ready}
         self.app = Starlette(
             routes=[
-                Route("/embed", self._counted(self._embed), methods=["POST"]),
-                Route("/v1/embeddings", self._counted(self._openai), methods=["POST"]),
+                *(
+                    Route(path, self._counted(call), methods=["POST"])
+                    for path, call in calls.items()
+                ),
                 Route("/info", self._counted(self._info)),
-                Route("/health/live", self._live),
-                Route("/health/ready", self._ready),
+                *(Route(path, answer) for path, answer in health.items()),
                 Route("/openapi.json", self._openapi),
             ],
             exception_handlers={HTTPException: _http_error},
         )
+        refuse = _closing(self._counted(self._refuse))
+        self.crowded = Starlette(
+            routes=[
+                *(Route(path, refuse, methods=["GET", "POST"]) for path in (*calls, "/info")),
+                *(Route(path, _closing(answer)) for path, answer in health.items()),
+            ],
+            exception_handlers={HTTPException: _http_error},
+        )
+        """What answers on a connection that is one too many: health, and refusals."""
 
     def load(self) -> None:
         """Load the model and compute a vector with it; the service is ready afterwards."""
@@ -150,7 +164,7 @@ class StringsService:
             raise UnauthorizedError("A valid bearer token is needed")
 
     async def _embed(self, request: Request) -> Response:
-        texts = schemas.embed_texts(await self._object(request), self.limits)
+        texts = await self._bodies.read(request, partial(schemas.embed_texts, limits=self.limits))
         vectors = await self._vectors(request, texts)
         vary = {"Vary": "Accept"}
         if schemas.accepts_binary(",".join(request.headers.getlist("accept"))):
@@ -161,7 +175,9 @@ class StringsService:
         return Response(body, 200, vary, "application/json")
 
     async def _openai(self, request: Request) -> Response:
-        texts, in_base64 = schemas.openai_request(await self._object(request), self.limits)
+        texts, in_base64 = await self._bodies.read(
+            request, partial(schemas.openai_request, limits=self.limits)
+        )
         vectors = await self._vectors(request, texts)
         write = _base64 if in_base64 else _decimal
         items = (
@@ -202,28 +218,11 @@ class StringsService:
             return _typed(UnavailableError("The service is stopping"))
         return JSONResponse({"status": "ready"})
 
+    async def _refuse(self, request: Request) -> Response:
+        raise CrowdedError("Too many connections are open; try again later")
+
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(self._document)
-
-    async def _object(self, request: Request) -> dict[str, object]:
-        return schemas.parse_object(await self._body(request))
-
-    async def _body(self, request: Request) -> bytes:
-        """The body, as far as size and time allow."""
-        limit = self.limits.body_bytes
-        if int(request.headers.get("content-length", "0")) > limit:
-            raise TooLargeError(f"The body has more than {limit} bytes")
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout(self.limits.body_seconds):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > limit:
-                        raise TooLargeError(f"The body has more than {limit} bytes")
-                    chunks.append(chunk)
-        except TimeoutError:
-            raise SlowBodyError("The body did not arrive in time") from None
-        return b"".join(chunks)
 
     async def _vectors(self, request: Request, texts: list[str]) -> list[Vector]:
         """Vectors of the texts; a caller who goes away takes his texts with him."""
@@ -261,14 +260,25 @@ def _base64(vector: Vector) -> bytes:
     return b'"%b"' % base64.b64encode(floats.astype("<f4").tobytes())
 
 
+def _closing(handler: _Handler) -> _Handler:
+    """The handler, with the connection closed after its answer."""
+
+    async def answer(request: Request) -> Response:
+        response = await handler(request)
+        response.headers["Connection"] = "close"
+        return response
+
+    return answer
+
+
 def _typed(error: ServiceError) -> JSONResponse:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooLargeError | SlowBodyError):
-        headers["Connection"] = "close"  # the rest of the body is not read
+    if error.closes:
+        headers["Connection"] = "close"
     return JSONResponse(error.body(), error.status, headers)
 
 

@@ -1,0 +1,90 @@
+"""The service's connections: how many there may be, and how long one may be silent (STR-1)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from featrix_core.strings.service import StringsService
+
+KEEP_ALIVE = 75
+"""Seconds for which an idle connection is kept; longer than clients' pools do."""
+RESERVED = 64
+"""Connections beyond the limit that are still taken, to answer health probes and to say what is wrong."""
+_HEAD_SECONDS = 10.0
+_UNREAD_SECONDS = 60.0  # a caller who takes no answer does not keep it in memory for ever
+
+
+def connection_of(service: StringsService) -> type[H11Protocol]:
+    """The protocol of the service's connections.
+
+    Beyond `limits.connections` the connection that has been idle for longest makes room. Where none is
+    idle, the newcomer gets the answers of `service.crowded` and is closed after the first one; beyond
+    `RESERVED` of those it is cut off.
+    """
+    most, metrics = service.limits.connections, service.metrics
+
+    class Connection(H11Protocol):
+        """Closed when no request begins: whoever sends nothing, or a head without end, holds nothing."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            metrics.connections.set(len(self.connections))
+            beyond = self._make_room()
+            if beyond > RESERVED:
+                metrics.cut_connections.inc()
+                transport.abort()
+                return
+            if beyond > 0:
+                self.app = service.crowded
+            self._await_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            metrics.connections.set(len(self.connections))
+
+        def data_received(self, data: bytes) -> None:
+            # The first bytes of a further request: uvicorn's own timer ends with them.
+            last = self.cycle
+            if last is not None and last.response_complete and self._last is not last:
+                self._await_head()
+            super().data_received(data)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.transport.get_write_buffer_size():
+                self.loop.call_later(_UNREAD_SECONDS, self._end_unread, self.cycle)
+
+        def _make_room(self) -> int:
+            """Connections beyond the limit, after the longest idle one was closed for this one."""
+            if len(self.connections) <= most:
+                return 0
+            others = [other for other in self.connections if isinstance(other, H11Protocol)]
+            beyond = sum(not other.transport.is_closing() for other in others) - most
+            # uvicorn's timer runs while a connection is idle: the first to end began first.
+            idle = [
+                (timer.when(), place)
+                for place, other in enumerate(others)
+                if (timer := other.timeout_keep_alive_task) and not other.transport.is_closing()
+            ]
+            if beyond > 0 and idle:
+                others[min(idle)[1]].timeout_keep_alive_handler()
+                beyond -= 1
+            return beyond
+
+        def _await_head(self) -> None:
+            self._last = self.cycle
+            self.loop.call_later(_HEAD_SECONDS, self._end_silence, self.cycle)
+
+        def _end_silence(self, last: object) -> None:
+            if self.cycle is last and not self.transport.is_closing():
+                self.transport.close()
+
+        def _end_unread(self, last: object) -> None:
+            if self.cycle is last and self.transport.get_write_buffer_size():
+                self.transport.abort()
+
+    return Connection
