@@ -26,18 +26,25 @@ MODEL_NAMES = (MODEL_NAME, f"sentence-transformers/{MODEL_NAME}")
 _ENCODINGS = ("float", "base64")
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body.
+def parse(body: bytes | bytearray) -> Any:
+    """The JSON value of a small body.
 
     Raises:
         MalformedError: no JSON.
-        InvalidError: JSON, but no object.
     """
     try:
-        value = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
         # What the parser says quotes the body, and with it somebody's texts.
         raise MalformedError("The body is not valid JSON in UTF-8") from None
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """A request's value.
+
+    Raises:
+        InvalidError: it is no object.
+    """
     if not isinstance(value, dict):
         raise InvalidError("The body must be a JSON object")
     return value

@@ -8,6 +8,7 @@ import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ from featrix_core.strings.metrics import ServiceMetrics
 from featrix_core.strings.service_cache import Vector, VectorCache
 from featrix_core.version import VERSION
 
+_WRITTEN_AT_ONCE = 64  # vectors: some milliseconds
 _CALLER_GONE = 499  # nobody reads it; it stands in the log and the metrics
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 # A coordinate has 20,001 possible values: their decimal form is looked up, not computed.
@@ -78,7 +80,9 @@ class StringsService:
         self._batcher: Batcher | None = None
         self._fingerprint = ""
         self._revision = ""
-        self._bodies = Bodies(self.limits, self.metrics)
+        # Large bodies and answers are read and written by a thread, so that no other caller waits.
+        self._aside = ThreadPoolExecutor(1, "aside")
+        self._bodies = Bodies(self.limits, self.metrics, self._aside)
         self._document = schemas.openapi(self.limits, token=token is not None)
         calls = {"/embed": self._embed, "/v1/embeddings": self._openai}
         health = {"/health/live": self._live, "/health/ready": self._ready}
@@ -127,6 +131,7 @@ class StringsService:
         """Finish what waits and end the threads."""
         if self._batcher is not None:
             self._batcher.stop()
+        self._aside.shutdown()
 
     def _counted(self, handler: _Handler) -> _Handler:
         """The handler with its token checked, its errors typed, its answers counted and logged."""
@@ -169,7 +174,7 @@ class StringsService:
         vary = {"Vary": "Accept"}
         if schemas.accepts_binary(",".join(request.headers.getlist("accept"))):
             return Response(b"".join(v.steps for v in vectors), 200, vary, schemas.BINARY)
-        rows = b",".join(_decimal(vector) for vector in vectors)
+        rows = await self._written(vectors, lambda place, vector: _decimal(vector))
         fingerprint = self._fingerprint.encode()
         body = b'{"embeddings":[%b],"fingerprint":"%b"}' % (rows, fingerprint)
         return Response(body, 200, vary, "application/json")
@@ -180,16 +185,27 @@ class StringsService:
         )
         vectors = await self._vectors(request, texts)
         write = _base64 if in_base64 else _decimal
-        items = (
-            b'{"object":"embedding","index":%d,"embedding":%b}' % (place, write(vector))
-            for place, vector in enumerate(vectors)
-        )
+
+        def item(place: int, vector: Vector) -> bytes:
+            return b'{"object":"embedding","index":%d,"embedding":%b}' % (place, write(vector))
+
+        items = await self._written(vectors, item)
         tokens = sum(vector.tokens for vector in vectors)
         body = (
             b'{"object":"list","data":[%b],"model":"%b","usage":'
             b'{"prompt_tokens":%d,"total_tokens":%d}}'
-        ) % (b",".join(items), MODEL_NAME.encode(), tokens, tokens)
+        ) % (items, MODEL_NAME.encode(), tokens, tokens)
         return Response(body, media_type="application/json")
+
+    async def _written(self, vectors: list[Vector], write: Callable[[int, Vector], bytes]) -> bytes:
+        """The vectors' text; a thread writes that of many."""
+
+        def work() -> bytes:
+            return b",".join(write(place, vector) for place, vector in enumerate(vectors))
+
+        if len(vectors) <= _WRITTEN_AT_ONCE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
     async def _info(self, request: Request) -> Response:
         if self._batcher is None:
