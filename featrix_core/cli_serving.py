@@ -38,6 +38,14 @@ def serve_strings(
         int | None,
         typer.Option("--max-connections", min=1, help="Connections at a time (default: 768)."),
     ] = None,
+    cache_entries: Annotated[
+        int | None,
+        typer.Option("--cache-entries", min=1, help="Vectors kept at most (default: 131,072)."),
+    ] = None,
+    cache_mib: Annotated[
+        int | None,
+        typer.Option("--cache-mib", min=1, help="Memory of texts and vectors kept (default: 512)."),
+    ] = None,
     drain_seconds: Annotated[
         float,
         typer.Option("--drain-seconds", help="Seconds between the signal to stop and stopping."),
@@ -65,6 +73,8 @@ def serve_strings(
         drain_seconds=drain_seconds,
         expect_fingerprint=expect_fingerprint,
         max_connections=max_connections,
+        cache_entries=cache_entries,
+        cache_mib=cache_mib,
     )
 
 

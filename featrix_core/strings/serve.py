@@ -37,6 +37,7 @@ def serve(
     token_file: str | Path | None = None,
     drain_seconds: float = 0.0,
     cache_entries: int | None = None,
+    cache_mib: int | None = None,
     expect_fingerprint: str | None = None,
     max_connections: int | None = None,
 ) -> None:
@@ -45,7 +46,7 @@ def serve(
     `threads` batches are computed at a time, by default one per core. `token_file` holds the bearer
     token that callers must show. After the signal the service is not ready, and `drain_seconds` later
     it takes no more connections. `expect_fingerprint` is the only model that may be served.
-    `max_connections` and `cache_entries` replace what `Limits` and the cache have by default.
+    `max_connections`, `cache_entries` and `cache_mib` replace what `Limits` and the cache have by default.
 
     Raises:
         FeatrixUserError: fewer threads than one, no weights or those of another model, an unusable
@@ -72,6 +73,7 @@ def serve(
         limits=Limits() if max_connections is None else Limits(connections=max_connections),
         token=None if token_file is None else read_token(token_file),
         cache_entries=cache_entries,
+        cache_mib=cache_mib,
     )
     log_json()
     try:

@@ -25,6 +25,7 @@ from featrix_core.files import sha256_of
 from featrix_core.strings import schemas
 from featrix_core.strings.batcher import Batcher
 from featrix_core.strings.bodies import Bodies
+from featrix_core.strings.caching import CACHE_ENTRIES
 from featrix_core.strings.engine import (
     MODEL_NAME,
     WEIGHTS_FILE,
@@ -42,7 +43,7 @@ from featrix_core.strings.limits import (
 )
 from featrix_core.strings.logs import FIELDS
 from featrix_core.strings.metrics import ServiceMetrics
-from featrix_core.strings.service_cache import Vector, VectorCache
+from featrix_core.strings.service_cache import CACHE_BYTES, Vector, VectorCache
 from featrix_core.version import VERSION
 
 _WRITTEN_AT_ONCE = 64  # vectors: some milliseconds
@@ -67,8 +68,12 @@ class StringsService:
         limits: Limits | None = None,
         token: str | None = None,
         cache_entries: int | None = None,
+        cache_mib: int | None = None,
     ) -> None:
-        """`folder`: weights; `token`: what callers must bear; `threads`: batches computed at a time."""
+        """`folder`: weights; `token`: what callers must bear; `threads`: batches computed at a time.
+
+        `cache_entries`, `cache_mib`: vectors kept, and the memory that they and their texts take.
+        """
         self.limits = limits or Limits()
         self.metrics = ServiceMetrics()
         self.draining = False
@@ -76,7 +81,10 @@ class StringsService:
         self._engine: EngineName = engine
         self._threads = threads
         self._token = token.encode() if token else None
-        self._cache_size = {} if cache_entries is None else {"entries": cache_entries}
+        self._cache_size = (
+            CACHE_ENTRIES if cache_entries is None else cache_entries,
+            CACHE_BYTES if cache_mib is None else cache_mib * 2**20,
+        )
         self._batcher: Batcher | None = None
         self._fingerprint = ""
         self._revision = ""
@@ -116,7 +124,7 @@ class StringsService:
         first = to_vectors(model.forward(model.tokenize(["a first text"])))
         if abs(float(np.linalg.norm(first)) - 1.0) > 1e-2:
             raise RuntimeError("The model's first vector has no unit length")
-        cache = VectorCache(self._fingerprint, self.metrics, **self._cache_size)
+        cache = VectorCache(self._fingerprint, self.metrics, *self._cache_size)
         self._batcher = Batcher(model, cache, self.metrics, self.limits, self._threads)
         self.metrics.model.labels(self._fingerprint).set(1)
         self.metrics.ready.set(0 if self.draining else 1)  # stopped while it was loading

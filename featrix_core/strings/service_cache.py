@@ -8,6 +8,8 @@ from typing import NamedTuple
 from featrix_core.strings.caching import CACHE_ENTRIES
 from featrix_core.strings.metrics import ServiceMetrics
 
+CACHE_BYTES = 512 * 2**20
+"""Memory of the entries, about."""
 _ENTRY_BYTES = 160  # what the dictionary and the objects' heads take, about
 
 
@@ -30,7 +32,7 @@ class VectorCache:
         fingerprint: str,
         metrics: ServiceMetrics,
         entries: int = CACHE_ENTRIES,
-        max_bytes: int = 512 * 2**20,
+        max_bytes: int = CACHE_BYTES,
     ) -> None:
         self._fingerprint = fingerprint
         self._metrics = metrics

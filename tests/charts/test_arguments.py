@@ -28,11 +28,25 @@ def test_the_command_understands_the_charts_arguments(name: str) -> None:
     assert container["command"] == ["featrix", "serve-strings"]
     found = parsed(container["args"])
     assert found["host"] == "0.0.0.0" and found["port"] == 8080 and found["metrics_port"] == 9090
+    cache = {"entries": 131_072, "memory": "512Mi", **values_of(name).get("cache", {})}
+    assert found["cache_entries"] == cache["entries"]
+    assert found["cache_mib"] == {"512Mi": 512, "2Gi": 2048}[cache["memory"]]
     extra = values_of(name).get("extraArgs", [])
     assert container["args"][len(container["args"]) - len(extra) :] == extra
 
 
-@pytest.mark.parametrize("wrong", ["--log-level=info", "--portable", "--threads=0", "--threads=-1"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--log-level=info",
+        "--portable",
+        "--threads=0",
+        "--threads=-1",
+        "--cache-entries=0",
+        "--cache-mib=0",
+        "--max-connections=0",
+    ],
+)
 def test_arguments_that_the_command_refuses(wrong: str) -> None:
     with pytest.raises(Exception, match=r"(?i)no such option|greater than or equal to 1"):
         parsed([wrong])

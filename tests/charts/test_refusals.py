@@ -49,8 +49,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"podDisruptionBudget": {"maxUnavailable": "0%"}}, r"maxUnavailable is 0%: "),
     ({"podDisruptionBudget": {"maxUnavailable": ""}}, r"neither .* podDisruptionBudget.enabled=f"),
     (
-        {"resources": {"limits": {"memory": "512Mi"}}},
-        r"requests.memory is 1Gi, more than resources.limits.memory \(512Mi\); raise",
+        {"resources": {"requests": {"memory": "3Gi"}}},
+        r"requests.memory is 3Gi, more than resources.limits.memory \(2Gi\); raise",
     ),
     (
         {"resources": {"requests": {"cpu": "2500m"}, "limits": {"cpu": "2"}}},
@@ -61,6 +61,23 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         r"threads is 2, more than resources.limits.cpu \(1.5\).* lower threads",
     ),
     ({"tmpSizeLimit": "1Gi"}, r"tmpSizeLimit is 1Gi, more than .*\(512Mi\).* lower tmpSizeLimit"),
+    (
+        {"cache": {"entries": 600_000}},
+        r"cache.entries is 600000 and cache.memory is 512Mi.* raise cache.memory",
+    ),
+    (
+        {"cache": {"memory": "1537Mi"}},
+        r"cache.memory is 1537Mi and resources.limits.memory is 2Gi.* raise the limit",
+    ),
+    ({"extraArgs": ["--engine=torch"]}, r"--engine torch and model.fingerprint .* remove --engine"),
+    (
+        {
+            "extraArgs": ["--engine", "onnx"],
+            "model": {"fingerprint": "all-MiniLM-L6-v2:" + "a" * 16},
+        },
+        r"--engine onnx and model.fingerprint",
+    ),
+    ({"extraArgs": ["--cache-mib=9"]}, r'extraArgs has "--cache-mib=9".* cache'),
     (
         {"shutdown": {"preStopSeconds": 75}},
         r"preStopSeconds is 75 and shutdown.gracePeriodSeconds is 75.* raise",
@@ -131,6 +148,10 @@ def test_all_contradictions_are_told_at_once() -> None:
         {"serviceMonitor": {"interval": "1m", "scrapeTimeout": "60s"}},
         {"networkPolicy": {"apiFrom": [], "enabled": False}},
         {"extraArgs": ["--drain-seconds=0", "--engine=onnx"]},
+        {"extraArgs": ["--engine=torch"], "model": {"fingerprint": ""}},
+        {"cache": {"entries": 524_288, "memory": "512Mi"}},
+        {"cache": {"memory": "1536Mi"}},
+        {"cache": {"memory": "1Gi"}, "resources": {"limits": {"memory": ""}}},
     ],
 )
 def test_what_only_looks_like_a_contradiction(values: dict[str, Any]) -> None:
@@ -213,6 +234,9 @@ def test_removed_keys_are_refused(path: tuple[str, ...]) -> None:
         {"replicaCount": "2"},
         {"replicaCount": 1.5},
         {"threads": 0},
+        {"cache": {"entries": 0}},
+        {"cache": {"memory": "512"}},
+        {"cache": {"memory": "0.5Gi"}},
         {"runAsUser": 0},
         {"image": {"digest": "sha256:abc"}},
         {"image": {"digest": "0" * 64}},

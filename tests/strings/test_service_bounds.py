@@ -21,7 +21,7 @@ PROBE = b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that takes few connections."""
     home = tmp_path_factory.mktemp("small")
-    with running(home, threads=1, max_connections=MOST) as started:
+    with running(home, threads=1, max_connections=MOST, cache_entries=50, cache_mib=1) as started:
         yield started
 
 
@@ -107,6 +107,17 @@ def test_too_many_connections_are_cut_off(small: Service, callers: contextlib.Ex
     assert small.metric("cut_connections_total") == before + 1
     silent[0].sendall(_texts("came in time"))
     assert _answer(silent[0])[0] == "HTTP/1.1 200 OK"
+
+
+def test_the_cache_is_as_large_as_it_may_be(small: Service, callers: contextlib.ExitStack) -> None:
+    short = [f"short {n}" for n in range(70)]
+    long = [" " * 19_990 + str(n) for n in range(70)]
+    for texts, entries in ((short, 50), (long, 2**20 // (19_992 + 768 + 160))):
+        body = json.dumps({"texts": texts})
+        caller = _caller(small, callers, (HEAD.format(len(body)) + body).encode())
+        assert _answer(caller)[0] == "HTTP/1.1 200 OK"
+        assert entries - 1 <= small.metric("cache_entries") <= entries + 1 <= 51
+    assert 0.9 * 2**20 < small.metric("cache_bytes") <= 2**20
 
 
 def test_bodies_that_arrive_at_a_time_are_limited(service: Service) -> None:

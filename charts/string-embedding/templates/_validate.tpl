@@ -6,6 +6,11 @@
 {{- printf "%.0f" (mulf 1000 (float64 $number) $unit) -}}
 {{- end -}}
 
+{{/* "2Gi" or "512Mi" in Mi. */}}
+{{- define "string-embedding.mebibytes" -}}
+{{- div (include "string-embedding.milli" . | int64) 1048576000 -}}
+{{- end -}}
+
 {{/* "90s" or "2m" in seconds. */}}
 {{- define "string-embedding.seconds" -}}
 {{- if hasSuffix "m" . -}}
@@ -92,14 +97,30 @@ What can be said of one value alone is said by values.schema.json.
 {{- end -}}
 {{- end -}}
 
+{{- $cache := include "string-embedding.mebibytes" $v.cache.memory | int64 -}}
+{{- if gt (int64 $v.cache.entries) (mul 1024 $cache) -}}
+{{- $wrong = append $wrong (printf "cache.entries is %d and cache.memory is %s: an entry takes 1Ki and more, so that they could never be kept; lower cache.entries or raise cache.memory" (int64 $v.cache.entries) $v.cache.memory) -}}
+{{- end -}}
+{{- $memory := toString $v.resources.limits.memory -}}
+{{- if $memory -}}
+{{- if gt (mul 1000 1048576 (add 512 $cache)) (include "string-embedding.milli" $memory | int64) -}}
+{{- $wrong = append $wrong (printf "cache.memory is %s and resources.limits.memory is %s, which leaves less than 512Mi for the model and the requests: a pod whose cache is full would be killed; lower cache.memory or raise the limit" $v.cache.memory $memory) -}}
+{{- end -}}
+{{- end -}}
+
+{{- $engine := regexFind "--engine[= ][a-z]+" (join " " $v.extraArgs) | trimPrefix "--engine" | trimAll "= " -}}
+{{- if and $engine $v.model.fingerprint (ne (hasSuffix ":onnx" $v.model.fingerprint) (eq $engine "onnx")) -}}
+{{- $wrong = append $wrong (printf "extraArgs has --engine %s and model.fingerprint is %q, which another engine has: no pod would start; give the fingerprint of that engine or remove --engine" $engine $v.model.fingerprint) -}}
+{{- end -}}
+
 {{- if ge (int $v.shutdown.preStopSeconds) (int $v.shutdown.gracePeriodSeconds) -}}
 {{- $wrong = append $wrong (printf "shutdown.preStopSeconds is %d and shutdown.gracePeriodSeconds is %d: the pod would be killed with requests in flight; raise gracePeriodSeconds" (int $v.shutdown.preStopSeconds) (int $v.shutdown.gracePeriodSeconds)) -}}
 {{- end -}}
 
 {{- range $argument := $v.extraArgs -}}
 {{- $flag := regexFind "^[^=]+" $argument -}}
-{{- if has $flag (list "--host" "--port" "--metrics-port" "--threads" "--token-file" "--expect-fingerprint") -}}
-{{- $wrong = append $wrong (printf "extraArgs has %q, which the chart sets itself; use threads, auth.* for the token, model.fingerprint for the fingerprint and service.port for the port, and remove it from extraArgs" $argument) -}}
+{{- if has $flag (list "--host" "--port" "--metrics-port" "--threads" "--cache-entries" "--cache-mib" "--token-file" "--expect-fingerprint") -}}
+{{- $wrong = append $wrong (printf "extraArgs has %q, which the chart sets itself; use threads, cache.*, auth.* for the token, model.fingerprint for the fingerprint and service.port for the port, and remove it from extraArgs" $argument) -}}
 {{- end -}}
 {{- end -}}
 {{- range $key := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" -}}
