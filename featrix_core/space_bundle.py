@@ -43,6 +43,8 @@ def write_space(space: EmbeddingSpace, folder: Path) -> None:
         "features": None if space.engineer is None else space.engineer.to_dict(),
         "children": {name: child.lineage() for name, child in space.children.items()},
     }
+    if space.tokenizer.sentence_model is not None:
+        info["sentence_model"] = space.tokenizer.sentence_model
     write_json(folder / "space.json", info)
     write_children(folder, space.schema, space.children)
     if space.timeline is not None:
@@ -86,7 +88,8 @@ def read_space(folder: Path) -> EmbeddingSpace:
     space.information_bits = None if bits is None else bits.numpy()
     state = {k.removeprefix("codec."): v for k, v in codecs.items()}
     space.children = read_children(folder, schema, read_space)
-    space.tokenizer = Tokenizer.from_state(schema, state, space.children)
+    model = info.get("sentence_model")  # spaces of earlier versions say nothing
+    space.tokenizer = Tokenizer.from_state(schema, state, space.children, model)
     space.schema = schema
     space._rows = space.train_table = None
     space._fresh = None

@@ -20,6 +20,7 @@ from featrix_core.bundle import bundle_digest
 from featrix_core.child_space import JsonChild, child_seed
 from featrix_core.errors import BundleError
 from featrix_core.files import read_json
+from featrix_core.strings.embedder import get_default_embedder
 from featrix_core.tables.flatten import flatten
 from featrix_core.tables.schema import ColumnType
 from featrix_core.tables.table import Table
@@ -264,9 +265,11 @@ def test_a_table_that_was_just_fitted_is_not_read_twice(
 class Flat:
     """An embedder that says the same of every text."""
 
-    fingerprint, dimension = "flat", 384
+    dimension = 384
 
     def __init__(self) -> None:
+        # As if another engine ran the same model: spaces refuse another model.
+        self.fingerprint = f"{get_default_embedder().fingerprint}:flat"
         self.texts: list[str] = []
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

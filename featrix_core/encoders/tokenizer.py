@@ -32,6 +32,7 @@ from featrix_core.encoders.timestamp_codec import timestamp_features
 from featrix_core.encoders.tokens import FAMILIES, TokenBatch
 from featrix_core.encoders.vector_codec import VectorState
 from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
+from featrix_core.strings.same_model import SameModel, model_of
 from featrix_core.tables.schema import ColumnSchema, ColumnType, TableSchema
 from featrix_core.tables.table import TypedColumn
 
@@ -84,6 +85,8 @@ class Tokenizer:
         schema: the table's schema; its columns are the tokens.
         states: fitted state per column, for the families that learn one.
         children: child space per JSON column.
+        sentence_model: what read the texts, where there are any (`strings.same_model.model_of`); with another
+            one no text is read any more. None where nobody knows.
     """
 
     def __init__(
@@ -91,8 +94,10 @@ class Tokenizer:
         schema: TableSchema,
         states: Mapping[str, State],
         children: Mapping[str, ChildSpace] | None = None,
+        sentence_model: str | None = None,
     ) -> None:
         self.schema = schema
+        self.sentence_model = sentence_model
         self.states = dict(states)
         self.children = dict(children or {})
         self.families = {name: schema.of_type(*TYPES[name]) for name in FAMILIES}
@@ -111,7 +116,15 @@ class Tokenizer:
         base: Tokenizer | None = None,
         children: Mapping[str, ChildSpace] | None = None,
     ) -> Tokenizer:
-        """Fit codecs on typed columns; columns that `base` knows keep its codecs untouched (EXT-1)."""
+        """Fit codecs on typed columns; columns that `base` knows keep its codecs untouched (EXT-1).
+
+        Raises:
+            FeatrixUserError: the embedder has another model than that of `base`.
+        """
+        model = base.sentence_model if base else None
+        if model is None and any(map(_reads_words, schema.columns)):
+            model = model_of((embedder or get_default_embedder()).fingerprint)
+        embedder = embedder if model is None else SameModel(model, embedder)
         known = base.states if base else {}
         states: dict[str, State] = {}
         children = {**(base.children if base else {}), **(children or {})}
@@ -121,7 +134,7 @@ class Tokenizer:
             )
             if state is not None:
                 states[column.name] = state
-        return cls(schema, states, children)
+        return cls(schema, states, children, model)
 
     def _sets(self) -> dict[str, SetState]:
         return {name: state for name, state in self.states.items() if isinstance(state, SetState)}
@@ -133,7 +146,13 @@ class Tokenizer:
     def encode(
         self, typed: Mapping[str, TypedColumn], embedder: TextEmbedder | None = None
     ) -> TokenBatch:
-        """Tensors of N rows (N = 0 is fine). The embedder is asked only for words never seen before."""
+        """Tensors of N rows (N = 0 is fine). The embedder is asked only for words never seen before.
+
+        Raises:
+            FeatrixUserError: it is asked, and its model is not that of the codecs.
+        """
+        if self.sentence_model is not None:
+            embedder = SameModel(self.sentence_model, embedder)
         n_rows = len(next(iter(typed.values())).missing_N) if typed else 0
         sentences = SentenceTable()
         sets = set_cells(self.families["set"], self._sets(), typed, n_rows, embedder)
@@ -233,6 +252,7 @@ class Tokenizer:
         schema: TableSchema,
         tensors: Mapping[str, Tensor],
         children: Mapping[str, ChildSpace] | None = None,
+        sentence_model: str | None = None,
     ) -> Tokenizer:
         """Rebuild from `state()` and the schema."""
         family_of = {type: family for family, types in TYPES.items() for type in types}
@@ -242,7 +262,14 @@ class Tokenizer:
             if kind is not None:
                 values = {f.name: tensors[f"{index}.{f.name}"].numpy() for f in fields(kind)}
                 states[column.name] = kind(**values)
-        return cls(schema, states, children)
+        return cls(schema, states, children, sentence_model)
+
+
+def _reads_words(column: ColumnSchema) -> bool:
+    """Whether the sentence model has a say in the column's codec or cells."""
+    if column.type in TYPES["set"]:
+        return column.type is not ColumnType.BOOLEAN and bool(column.categories)
+    return column.type in (*TYPES["text"], *TYPES["composite"], ColumnType.JSON)
 
 
 def _fit(
