@@ -30,7 +30,7 @@ def test_the_command_understands_the_charts_arguments(name: str) -> None:
     assert found["host"] == "0.0.0.0" and found["port"] == 8080 and found["metrics_port"] == 9090
     cache = {"entries": 131_072, "memory": "512Mi", **values_of(name).get("cache", {})}
     assert found["cache_entries"] == cache["entries"]
-    assert found["cache_mib"] == {"512Mi": 512, "2Gi": 2048}[cache["memory"]]
+    assert found["cache_mib"] == {"256Mi": 256, "512Mi": 512, "2Gi": 2048}[cache["memory"]]
     extra = values_of(name).get("extraArgs", [])
     assert container["args"][len(container["args"]) - len(extra) :] == extra
 

@@ -66,8 +66,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         r"cache.entries is 600000 and cache.memory is 512Mi.* raise cache.memory",
     ),
     (
-        {"cache": {"memory": "1537Mi"}},
-        r"cache.memory is 1537Mi and resources.limits.memory is 2Gi.* raise the limit",
+        {"cache": {"memory": "1281Mi"}},
+        r"cache.memory is 1281Mi and resources.limits.memory is 2Gi.* raise the limit",
     ),
     ({"extraArgs": ["--engine=torch"]}, r"--engine torch and model.fingerprint .* remove --engine"),
     (
@@ -143,14 +143,17 @@ def test_all_contradictions_are_told_at_once() -> None:
         {"podDisruptionBudget": {"minAvailable": "50%", "maxUnavailable": ""}},
         {"podDisruptionBudget": {"enabled": False, "maxUnavailable": ""}},
         {"autoscaling": {"minReplicas": 9}},
-        {"resources": {"requests": {"memory": "1024Mi"}, "limits": {"memory": "1Gi"}}},
+        {
+            "resources": {"requests": {"memory": "1024Mi"}, "limits": {"memory": "1Gi"}},
+            "cache": {"memory": "256Mi"},
+        },
         {"resources": {"limits": {"cpu": "2000m"}}},
         {"serviceMonitor": {"interval": "1m", "scrapeTimeout": "60s"}},
         {"networkPolicy": {"apiFrom": [], "enabled": False}},
         {"extraArgs": ["--drain-seconds=0", "--engine=onnx"]},
         {"extraArgs": ["--engine=torch"], "model": {"fingerprint": ""}},
         {"cache": {"entries": 524_288, "memory": "512Mi"}},
-        {"cache": {"memory": "1536Mi"}},
+        {"cache": {"memory": "1280Mi"}},
         {"cache": {"memory": "1Gi"}, "resources": {"limits": {"memory": ""}}},
     ],
 )

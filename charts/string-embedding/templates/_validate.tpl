@@ -103,8 +103,8 @@ What can be said of one value alone is said by values.schema.json.
 {{- end -}}
 {{- $memory := toString $v.resources.limits.memory -}}
 {{- if $memory -}}
-{{- if gt (mul 1000 1048576 (add 512 $cache)) (include "string-embedding.milli" $memory | int64) -}}
-{{- $wrong = append $wrong (printf "cache.memory is %s and resources.limits.memory is %s, which leaves less than 512Mi for the model and the requests: a pod whose cache is full would be killed; lower cache.memory or raise the limit" $v.cache.memory $memory) -}}
+{{- if gt (mul 1000 1048576 (add 768 $cache)) (include "string-embedding.milli" $memory | int64) -}}
+{{- $wrong = append $wrong (printf "cache.memory is %s and resources.limits.memory is %s, which leaves less than 768Mi for the model and the requests: a pod whose cache is full would be killed; lower cache.memory or raise the limit" $v.cache.memory $memory) -}}
 {{- end -}}
 {{- end -}}
 
