@@ -32,14 +32,21 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 setup-test: setup ## what the tests need beyond that: Debian's chromium, where none is on the PATH
-	@./.ci/chromium
+	@./.ci/debian chromium chromium
 
 demo: setup ## the full pipeline on the German credit data; results under out/demo
 	@$(BIN)/featrix run --config examples/demo.json --workdir $(DEMO_DIR)
 
 # Two workers, one thread each: torch would otherwise start one thread per core in every worker.
-test: setup-test lint ## all tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+test: setup-test lint ## all tests but those in containers
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/containers $(PYTEST_ARGS)
+
+.PHONY: images test-containers
+images: setup ## every container image (an engine is started where none runs), and their sizes
+	@images/build
+
+test-containers: images ## the train pipeline in containers of these images, beside the strings service in its own
+	@DOCKER_HOST=$$(images/engine) $(BIN)/python -m pytest tests/containers
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -3,12 +3,13 @@
 from kfp import dsl
 
 from components.batch_score.component import batch_score
-from pipelines.settings import settle
+from pipelines.settings import RUN, settle
 
 
 @dsl.pipeline(
     name="featrix-score",
     description="New rows through a predictor: a bundle's folder, or models:/NAME@ALIAS.",
+    pipeline_config=RUN,
 )
 def score(model: str, data: str, data_version: str = "") -> None:
     """Score `data` with `model`; one output row per input row, in the same order."""

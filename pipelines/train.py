@@ -20,12 +20,13 @@ from components.register.component import register
 from components.report.component import report
 from components.train_predictor.component import train_predictor
 from components.train_space.component import train_space
-from pipelines.settings import on_accelerator, settle
+from pipelines.settings import RUN, on_accelerator, settle
 
 
 @dsl.pipeline(
     name="featrix-train",
     description="A table to an embedding space and calibrated, registered predictors.",
+    pipeline_config=RUN,
 )
 def train(
     data: str,

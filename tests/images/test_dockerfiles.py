@@ -1,11 +1,13 @@
 """Every step has an image of its own on the common, pinned base, and runs without root (OPS-1).
 
-The images are read as text here; building them needs a container engine.
+The images are read as text here; `tests/containers` builds and runs them.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from components.images import REGISTRY, VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
-IMAGES = ["base", *(step.replace("_", "-") for step in STEPS)]
+SERVICE = "string-embedding"
+IMAGES = ["base", SERVICE, *(step.replace("_", "-") for step in STEPS)]
+BOTTOM = ("base", SERVICE)
+"""Stand on the operating system; all others stand on `base`."""
 
 
 def instructions(image: str) -> list[tuple[str, str]]:
@@ -45,12 +50,15 @@ def test_base_is_pinned_and_can_be_replaced(image: str) -> None:
         for keyword, argument in instructions(image)
         if keyword == "ARG" and "=" in argument
     )
-    wanted = {"base": "python:3.11-slim-bookworm"}.get(image, f"{REGISTRY}/base:{VERSION}")
-    argument = "BASE_IMAGE" if image == "base" else "FEATRIX_BASE"
+    wanted = "python:3.11-slim-bookworm" if image in BOTTOM else f"{REGISTRY}/base:{VERSION}"
+    argument = "BASE_IMAGE" if image in BOTTOM else "FEATRIX_BASE"
     assert defaults[argument] == wanted
+    stages = {f"${{{argument}}}"}
     for keyword, source in instructions(image):
         if keyword == "FROM":
-            assert source.split(" AS ")[0] == f"${{{argument}}}"
+            below, _, stage = source.partition(" AS ")
+            assert below in stages
+            stages.add(stage)
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -71,17 +79,45 @@ def test_base_installs_the_pinned_environment_and_the_one_wheel() -> None:
     runs = " ".join(argument for keyword, argument in instructions("base") if keyword == "RUN")
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     (torch,) = (entry for entry in dependencies if entry.startswith("torch=="))
-    assert f'pip install -c constraints.txt "{torch}"' in runs
-    assert "pip install -c constraints.txt /dist/featrix-*.whl" in runs
+    assert f'install -c /src/constraints.txt "{torch}"' in runs
+    assert "/dist/featrix-*.whl" in runs
+    assert re.search(r"pip --python \S+ check", runs)
     environment = " ".join(a for keyword, a in instructions("base") if keyword == "ENV")
     assert "HF_HUB_OFFLINE=1" in environment
 
 
-def test_everything_that_is_copied_is_in_the_build_context() -> None:
+def test_the_service_names_what_it_imports() -> None:
+    """Its requirements are pinned with all others, and the service starts with nothing but them."""
+    names = (ROOT / "images" / SERVICE / "requirements.txt").read_text("utf-8").splitlines()
+    wanted = {name for name in names if not name.startswith("#")}
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    }
+    assert wanted <= pinned
+    code = (
+        "import sys, importlib.metadata as m\n"
+        "import pipelines.command, featrix_core.strings.serve, featrix_core.strings.service\n"
+        "import rich.console, uvicorn\n"
+        "from featrix_core.strings.embedder import LocalTextEmbedder\n"
+        "LocalTextEmbedder(engine='onnx').embed(['a'])\n"
+        "of = m.packages_distributions()\n"
+        "tops = {name.split('.')[0] for name in sys.modules}\n"
+        "print(*sorted({d.lower().replace('_', '-') for t in tops for d in of.get(t, ())}))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    loaded = set(run.stdout.split())
+    assert not loaded & {"torch", "kfp", "mlflow", "pandas", "pyarrow", "transformers"}
+    assert wanted <= loaded
+
+
+@pytest.mark.parametrize("image", BOTTOM)
+def test_everything_that_is_copied_is_in_the_build_context(image: str) -> None:
     ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    allowed = {line[1:] for line in ignore if line.startswith("!")}
+    allowed = [line[1:] for line in ignore if line.startswith("!")]
     assert "*" in ignore
-    for keyword, argument in instructions("base"):
+    for keyword, argument in instructions(image):
         if keyword == "COPY" and not argument.startswith("--from"):
             for source in argument.split()[:-1]:
-                assert source.replace("${WHEEL_DIR}/", "images/wheels") in allowed, source
+                assert any(f"{source}/".startswith(f"{entry}/") for entry in allowed), source

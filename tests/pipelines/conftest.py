@@ -17,6 +17,7 @@ class Package:
 
     spec: dict[str, Any]
     kubernetes: dict[str, Any]
+    run: dict[str, Any]
 
     def dags(self) -> dict[str, dict[str, Any]]:
         """Every component that is a graph, the root among them, by name."""
@@ -33,8 +34,9 @@ def packages() -> dict[str, Package]:
     found = {}
     for path in sorted(COMPILED.glob("*.yaml")):
         spec, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
-        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-        found[path.stem] = Package(spec, executors)
+        asked = platform["platforms"]["kubernetes"]
+        executors = asked["deploymentSpec"]["executors"]
+        found[path.stem] = Package(spec, executors, asked["pipelineConfig"])
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.images import REGISTRY, VERSION
+from components.images import REGISTRY, TRAINERS, VERSION
 from pipelines.compile import COMPILED
 from pipelines.settings import STEPS
 
@@ -160,7 +160,8 @@ def test_image_resources_retries_and_cache(component: str, packages: dict[str, A
         if f"exec-{name}" not in package.spec["deploymentSpec"]["executors"]:
             continue
         container = package.executor(name)
-        assert container["image"] == f"{REGISTRY}/{name}:{VERSION}"
+        variant = "-cuda" if name in TRAINERS else ""
+        assert container["image"] == f"{REGISTRY}/{name}:{VERSION}{variant}"
         resources = container["resources"]
         assert resources["resourceCpuRequest"] == wanted.cpu[0]
         assert resources["resourceCpuLimit"] == wanted.cpu[1]
@@ -180,10 +181,40 @@ def test_only_trainings_ask_for_an_accelerator(train_package: Any) -> None:
     on_gpu = {n for n, e in executors.items() if "accelerator" in e["container"]["resources"]}
     assert on_gpu == {"exec-train-space", "exec-extend-space", "exec-train-predictor"}
     for name in on_gpu:
-        assert set(train_package.kubernetes[name]) == {"nodeSelector", "tolerations", "secretAsEnv"}
+        assert {"nodeSelector", "tolerations"} <= set(train_package.kubernetes[name])
     parameters = train_package.spec["root"]["inputDefinitions"]["parameters"]
     assert parameters["accelerator"]["defaultValue"] == "nvidia.com/gpu"
     assert parameters["accelerator_count"]["defaultValue"] == "1"
+
+
+def test_steps_that_embed_texts_know_the_service(packages: dict[str, Any]) -> None:
+    """The address from a ConfigMap, the token as a file from a secret; both may be absent."""
+    asks = {
+        "exec-train-space",
+        "exec-extend-space",
+        "exec-train-predictor",
+        "exec-calibrate",
+        "exec-batch-score",
+    }
+    for package in packages.values():
+        for label in package.spec["deploymentSpec"]["executors"]:
+            wanted = package.kubernetes[label]
+            assert ("configMapAsEnv" in wanted) is ("secretAsVolume" in wanted) is (label in asks)
+            if label not in asks:
+                continue
+            ((config,), (secret,)) = wanted["configMapAsEnv"], wanted["secretAsVolume"]
+            assert config["optional"]
+            assert secret["optional"]
+            assert {entry["envVar"] for entry in config["keyToEnv"]} == {
+                "FEATRIX_STRINGS_URL",
+                "FEATRIX_STRINGS_TOKEN_FILE",
+            }
+            assert secret["mountPath"] == "/etc/featrix/strings"
+
+
+def test_a_run_ends_and_goes(packages: dict[str, Any]) -> None:
+    for package in packages.values():
+        assert package.run == {"activeDeadlineSeconds": 86_400, "resourceTtlOnCompletion": 604_800}
 
 
 def test_credentials_come_from_secrets_alone(packages: dict[str, Any]) -> None:
