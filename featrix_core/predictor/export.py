@@ -102,6 +102,7 @@ def export_predictor(
         "interval_level": None if outputs.interval is None else outputs.interval.level,
         "target_width": outputs.target_width,
         "features": None if space.engineer is None else space.engineer.to_dict(),
+        "sentence_model": space.tokenizer.sentence_model,
         "inputs": [_axes(name, cells[name].numpy(), name in FAMILY_OF) for name in graph.reads],
         "outputs": [_axes(name, results[name], True) for name in graph.outputs],
     }

@@ -195,7 +195,12 @@ class ExportedPredictor:
                     column=nested[0].name,
                     remedy="Make the tensors with the predictor's bundle and give them to `run`",
                 )
-            self._tokenizer = Tokenizer.from_state(schema, read_tensors(self.folder / CODECS))
+            self._tokenizer = Tokenizer.from_state(
+                schema,
+                read_tensors(self.folder / CODECS),
+                # Exports of earlier versions say nothing.
+                sentence_model=self.document.get("sentence_model"),
+            )
         return self._tokenizer
 
     def _typed(self, table: Table, schema: TableSchema) -> dict[str, TypedColumn]:

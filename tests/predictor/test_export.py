@@ -241,6 +241,11 @@ def test_every_family_fine_tuned_with_a_number(tmp_path: Path) -> None:
     for name in ("prediction_N", "low_N", "high_N", "std_N"):
         mine, theirs = getattr(scores, name), getattr(own, name)
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=TOLERANCE * own.target_width)
+    loaded = ExportedPredictor.load(tmp_path / "numbers", threads=1)
+    assert loaded.document["sentence_model"] == space.tokenizer.sentence_model
+    loaded.document["sentence_model"] = "all-MiniLM-L12-v2:00112233aabbccdd"
+    with pytest.raises(FeatrixUserError, match="learned with the sentence model all-MiniLM-L12"):
+        loaded.scores(given)
 
 
 @pytest.mark.parametrize("classes", [2, 4])
