@@ -175,10 +175,13 @@ def test_the_operations_are_the_plain_formulas() -> None:
         safe = torch.where(bottom < 0, -1.0, 1.0) * (bottom.abs() + 0.1)
         return (top / safe).clamp(-8, 8)
 
+    def cosines(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return ((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1)).unsqueeze(1).expand_as(a)
+
     plain = {
         "sum": a + b,
         "absolute difference": (a - b).abs(),
-        "cosine": ((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1)).unsqueeze(1).expand_as(a),
+        "cosine": torch.cat([cosines(a[:, :8], b[:, :8]), cosines(a[:, 8:], b[:, 8:])], dim=1),
         "difference": a - b,
         "reverse difference": b - a,
         "ratio": divided(a, b),
