@@ -34,7 +34,7 @@ def _divide(top: Tensor, bottom: Tensor) -> Tensor:
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
     """Of every group of eight numbers one cosine: a single one for all is lost when they are normalised."""
     parts = max(1, a.shape[-1] // COSINE_OF)
-    first, second = (side.unflatten(-1, (parts, -1)) for side in (a, b))
+    first, second = (side.reshape(*side.shape[:-1], parts, -1) for side in (a, b))
     cosine = nn.functional.cosine_similarity(first, second, dim=-1)
     return cosine.repeat_interleave(a.shape[-1] // parts, dim=-1)
 
