@@ -46,7 +46,7 @@ images: setup ## every container image (an engine is started where none runs), a
 	@images/build
 
 test-containers: images ## the train pipeline in containers of these images, beside the strings service in its own
-	@DOCKER_HOST=$$(images/engine) $(BIN)/python -m pytest tests/containers
+	@DOCKER_HOST=$$(images/engine) FEATRIX_IMAGE_VARIANT=cpu $(BIN)/python -m pytest tests/containers
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

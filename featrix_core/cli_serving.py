@@ -13,7 +13,9 @@ from featrix_core.cli import Model, app, bundle_in, console
 @app.command("serve-strings")
 def serve_strings(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port of the API.")] = 8080,
+    port: Annotated[
+        int, typer.Option("--port", envvar="FEATRIX_LISTEN_PORT", help="Port of the API.")
+    ] = 8080,
     metrics_port: Annotated[
         int, typer.Option("--metrics-port", help="Port of the metrics alone.")
     ] = 9090,

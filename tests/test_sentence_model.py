@@ -115,6 +115,18 @@ def test_a_space_that_names_no_model_reads_with_any(space: EmbeddingSpace) -> No
     assert earlier.encode(typed_columns(table, space.schema), Other()).n_rows == ROWS
 
 
+def test_the_extension_of_a_space_that_names_no_model_names_none(space: EmbeddingSpace) -> None:
+    table = as_table(_frame().assign(place=["attic", "cellar"] * (ROWS // 2)))
+    schema = build_schema(table)
+    known = schema.model_copy(update={"columns": schema.columns[:2]})
+    states = {name: space.tokenizer.states[name] for name in ("price", "thing")}
+    typed = typed_columns(table, schema)
+    assert Tokenizer.fit(schema, typed, base=Tokenizer(known, states)).sentence_model is None
+    numbers = schema.model_copy(update={"columns": schema.columns[:1]})
+    alone = Tokenizer(numbers, {"price": states["price"]})
+    assert Tokenizer.fit(schema, typed, base=alone).sentence_model == space.tokenizer.sentence_model
+
+
 def test_a_vector_of_this_fingerprint() -> None:
     """Pooling and grid are not in the fingerprint: other figures here need another model's name."""
     embedder = get_default_embedder()

@@ -122,7 +122,9 @@ class Tokenizer:
             FeatrixUserError: the embedder has another model than that of `base`.
         """
         model = base.sentence_model if base else None
-        if model is None and any(map(_reads_words, schema.columns)):
+        # What a base of an earlier version learned with, nobody knows; its extension does not either.
+        unknown = base is not None and any(map(_reads_words, base.schema.columns))
+        if model is None and not unknown and any(map(_reads_words, schema.columns)):
             model = model_of((embedder or get_default_embedder()).fingerprint)
         embedder = embedder if model is None else SameModel(model, embedder)
         known = base.states if base else {}

@@ -30,6 +30,8 @@ def connection_of(service: StringsService) -> type[H11Protocol]:
     class Connection(H11Protocol):
         """Closed when no request begins: whoever sends nothing, or a head without end, holds nothing."""
 
+        _silence: asyncio.TimerHandle | None = None
+
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             metrics.connections.set(len(self.connections))
@@ -77,7 +79,9 @@ def connection_of(service: StringsService) -> type[H11Protocol]:
 
         def _await_head(self) -> None:
             self._last = self.cycle
-            self.loop.call_later(_HEAD_SECONDS, self._end_silence, self.cycle)
+            if self._silence is not None:  # of an earlier request, which it would keep in memory
+                self._silence.cancel()
+            self._silence = self.loop.call_later(_HEAD_SECONDS, self._end_silence, self.cycle)
 
         def _end_silence(self, last: object) -> None:
             if self.cycle is last and not self.transport.is_closing():

@@ -107,12 +107,13 @@ class StringsService:
             exception_handlers={HTTPException: _http_error},
         )
         refuse = _closing(self._counted(self._refuse))
+        others = (*calls, "/info", "/openapi.json")
         self.crowded = Starlette(
             routes=[
-                *(Route(path, refuse, methods=["GET", "POST"]) for path in (*calls, "/info")),
+                *(Route(path, refuse, methods=["GET", "POST"]) for path in others),
                 *(Route(path, _closing(answer)) for path, answer in health.items()),
             ],
-            exception_handlers={HTTPException: _http_error},
+            exception_handlers={HTTPException: _last_error},
         )
         """What answers on a connection that is one too many: health, and refusals."""
 
@@ -312,3 +313,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     fields = {"type": kind, "message": error.detail, "code": error.status_code, "param": None}
     return JSONResponse({"error": fields}, error.status_code, error.headers)
+
+
+async def _last_error(request: Request, error: Exception) -> Response:
+    """The same, on a connection that is closed after it."""
+    response = await _http_error(request, error)
+    response.headers["Connection"] = "close"
+    return response

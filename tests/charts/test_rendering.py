@@ -110,7 +110,7 @@ def test_names_stay_text(word: str) -> None:
     }
     objects = render(values, release="2024")
     validate(objects)
-    assert server(objects)["image"] == "featrix/string-embedding:0123"
+    assert server(objects)["image"] == "ghcr.io/featrix/string-embedding:0123"
     assert only(objects, "Deployment")["metadata"]["name"] == word
 
 
@@ -216,8 +216,8 @@ def test_image_and_model_are_pinned_apart() -> None:
     digest = "sha256:" + "0" * 64
     image = {"image": {"digest": digest}}
     first, second = server(render()), server(render(image))
-    assert first["image"] == f"featrix/string-embedding:{chart().metadata['appVersion']}"
-    assert second["image"] == f"featrix/string-embedding@{digest}"
+    assert first["image"] == f"ghcr.io/featrix/string-embedding:{chart().metadata['appVersion']}"
+    assert second["image"] == f"ghcr.io/featrix/string-embedding@{digest}"
     assert first["args"] == second["args"]
     other = "all-MiniLM-L6-v2:0123456789abcdef"
     third = render(image | {"model": {"fingerprint": other}})

@@ -7,9 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-# Read when the components are imported: the trainers that a machine without an accelerator builds.
-os.environ["FEATRIX_IMAGE_VARIANT"] = "cpu"
-
 import docker
 import pytest
 
@@ -19,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """The container engine; fails, and never skips, where none can be had."""
+    wanted = "the trainers that a machine without an accelerator builds: run `make test-containers`"
+    assert os.environ.get("FEATRIX_IMAGE_VARIANT") == "cpu", wanted
     found = subprocess.run([ROOT / "images" / "engine"], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     os.environ["DOCKER_HOST"] = found.stdout.strip()

@@ -49,7 +49,14 @@ def test_labels_and_user_are_in_the_image(engine: docker.DockerClient, name: str
     assert config["User"] == "10001:10001"
     assert config["Labels"]["org.opencontainers.image.title"] == f"featrix {name}"
     assert config["Labels"]["org.opencontainers.image.version"] == VERSION
-    assert not any(word in entry for entry in config["Env"] for word in ("TOKEN", "INDEX_URL"))
+    history = engine.images.get(f"{REGISTRY}/{name}:{VERSION}").history()
+    assert not any("INDEX_URL" in (layer["CreatedBy"] or "") for layer in history)
+
+
+def test_torch_is_the_small_build(engine: docker.DockerClient) -> None:
+    """A build with CUDA takes gigabytes more: name a CPU index in TORCH_INDEX_URL."""
+    script = "import torch; print(torch.version.cuda)"
+    assert _ask(engine, "base", ["python3", "-c", script]).strip() == "None"
 
 
 def test_a_further_step_adds_little(engine: docker.DockerClient) -> None:

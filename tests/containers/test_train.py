@@ -41,7 +41,8 @@ def service(engine: docker.DockerClient) -> Iterator[tuple[str, str]]:
     port, metrics_port = _free_port(), _free_port()
     container = engine.containers.run(
         f"{REGISTRY}/string-embedding:{VERSION}",
-        ["serve-strings", f"--port={port}", f"--metrics-port={metrics_port}", "--threads=1"],
+        ["serve-strings", f"--metrics-port={metrics_port}", "--threads=1"],
+        environment={"FEATRIX_LISTEN_PORT": str(port)},
         detach=True,
         read_only=True,
         tmpfs={"/tmp": ""},
@@ -58,6 +59,8 @@ def service(engine: docker.DockerClient) -> Iterator[tuple[str, str]]:
                 assert time.monotonic() < deadline, container.logs().decode()
                 time.sleep(0.5)
         yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics"
+        container.reload()
+        assert container.attrs["State"]["Health"]["Status"] == "healthy"
         container.stop(timeout=60)
         assert container.wait()["StatusCode"] == 0, container.logs().decode()
     finally:

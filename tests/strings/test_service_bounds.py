@@ -81,6 +81,10 @@ def test_beyond_the_limit_health_is_answered_and_calls_are_refused(
     error = json.loads(body)["error"]
     assert error["type"] == "overloaded" and "connections" in error["message"]
     assert _ended(refused)
+    for path, wanted in (("/openapi.json", "429"), ("/nothing", "404")):
+        other = _caller(small, callers, PROBE.replace(b"/health/ready", path.encode()))
+        assert _answer(other)[0].startswith(f"HTTP/1.1 {wanted}")
+        assert _ended(other)
 
 
 def test_the_longest_idle_connection_makes_room(
