@@ -161,7 +161,7 @@ def test_a_large_cell_takes_no_longer_than_reading_it() -> None:
     nested: object = list(range(2_000))
     for _ in range(6):
         nested = [{"a": nested, "b": nested if isinstance(nested, int) else 1}]
-    started = time.monotonic()
+    started = time.process_time()
     table = flatten(
         [
             json.dumps(many),
@@ -169,7 +169,7 @@ def test_a_large_cell_takes_no_longer_than_reading_it() -> None:
             json.dumps(dict.fromkeys(map(str, range(100_000)), 1)),
         ]
     )
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert len(table.names) <= COLUMNS + 1 < CELL_VALUES
 
 
