@@ -134,9 +134,7 @@ def run(
 
 
 def test_every_step_left_its_result(run: Path) -> None:
-    left = {
-        path.parent.name.split("-iteration")[0] for path in run.glob("*/*/executor_output.json")
-    }
+    left = {path.parent.name.split("-iteration")[0] for path in run.rglob("executor_output.json")}
     assert left >= {
         "ingest",
         "join-validate",
@@ -151,12 +149,10 @@ def test_every_step_left_its_result(run: Path) -> None:
 
 
 def test_the_predictor_is_registered_and_scores_the_hold_out(run: Path) -> None:
-    (predictions,) = run.rglob("predictions.parquet")
+    (predictions,) = run.rglob("scores.parquet")
     scored = pd.read_parquet(predictions)
     assert len(scored) == ROWS // 5
     assert (run / "mlflow.db").is_file()
-    (page,) = run.rglob("report.html")
-    assert "class" in page.read_text("utf-8")
 
 
 def test_the_steps_asked_the_service(run: Path, service: tuple[str, str]) -> None:
