@@ -113,7 +113,7 @@ class StringsService:
                 *(Route(path, refuse, methods=["GET", "POST"]) for path in others),
                 *(Route(path, _closing(answer)) for path, answer in health.items()),
             ],
-            exception_handlers={HTTPException: _last_error},
+            exception_handlers={HTTPException: _closing(_http_error)},
         )
         """What answers on a connection that is one too many: health, and refusals."""
 
@@ -285,11 +285,11 @@ def _base64(vector: Vector) -> bytes:
     return b'"%b"' % base64.b64encode(floats.astype("<f4").tobytes())
 
 
-def _closing(handler: _Handler) -> _Handler:
-    """The handler, with the connection closed after its answer."""
+def _closing(handler: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+    """The handler (of requests, or of errors), with the connection closed after its answer."""
 
-    async def answer(request: Request) -> Response:
-        response = await handler(request)
+    async def answer(*given: object) -> Response:
+        response = await handler(*given)
         response.headers["Connection"] = "close"
         return response
 
@@ -313,10 +313,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
     kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     fields = {"type": kind, "message": error.detail, "code": error.status_code, "param": None}
     return JSONResponse({"error": fields}, error.status_code, error.headers)
-
-
-async def _last_error(request: Request, error: Exception) -> Response:
-    """The same, on a connection that is closed after it."""
-    response = await _http_error(request, error)
-    response.headers["Connection"] = "close"
-    return response
