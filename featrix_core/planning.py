@@ -101,7 +101,8 @@ def class_weight_value(target: str, counts: Mapping[str, int]) -> PlanValue:
     return PlanValue(
         name=f"class weights of {target}",
         value=None,
-        reason="every row counts once; probabilities are calibrated, and the threshold follows the costs",
+        reason="every row counts once, unless a class is rare and a weighted loss wins on held-out rows; "
+        "probabilities are calibrated, and the threshold follows the costs",
         source=", ".join(f"{name} {weight:g}" for name, weight in weights.items()),
         why="weights bend the probabilities, which calibration then has to bend back",
         benchmark="plan/class weights",

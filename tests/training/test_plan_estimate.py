@@ -26,10 +26,10 @@ from featrix_core.training.timeline import Timeline
 
 COST = StepCost(step_seconds=0.1, validation_seconds=0.2, weight_bytes=1000, saved_bytes=5000)
 CODE = """
-import json, resource, sys
+import json
 import numpy as np, pandas as pd, torch
 torch.set_num_threads(1)
-from featrix_core.dry_run import SpaceCost
+from featrix_core.dry_run import SpaceCost, held_bytes
 from featrix_core.embedding_space import EmbeddingSpace
 from featrix_core.training.plan import plan_space
 rows, columns = 1500, 12
@@ -42,8 +42,7 @@ space = EmbeddingSpace(frame, n_epochs=1)
 plan = plan_space(space._sides.n_train, epochs=1)
 said = SpaceCost(space.model, space._rows, space._sides, plan).estimate(plan, rows).memory_bytes
 space.train()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"said": said, "peak": peak}))
+print(json.dumps({"said": said, "peak": held_bytes()}))
 """
 
 
