@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipelines.compile import COMPILED
+COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled"
+"""Not from `pipelines.compile`: kfp looks through the whole call stack for every task of the DAGs, which takes
+many seconds under pytest's deep one."""
 
 
 @dataclass(frozen=True)

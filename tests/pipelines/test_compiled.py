@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from components.images import REGISTRY, TRAINERS, VERSION
-from pipelines.compile import COMPILED
 from pipelines.settings import STEPS
+from tests.pipelines.conftest import COMPILED
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
