@@ -123,7 +123,7 @@ class Batcher:
             self._metrics.misses.inc(len(texts) - hits)
             if not missing:
                 return order.vectors()
-            order.characters = sum(map(len, missing))
+            order.characters = sum(map(len, texts))
             self._admit(len(missing), order.characters)
             self._enqueue(order, missing)
         return order

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 
-from featrix_core.strings.large_json import parse_large
 from featrix_core.strings.limits import (
     SMALL_BODY,
     CrowdedError,
@@ -19,7 +17,6 @@ from featrix_core.strings.limits import (
     TooLargeError,
 )
 from featrix_core.strings.metrics import ServiceMetrics
-from featrix_core.strings.schemas import as_object, parse
 
 _Read = TypeVar("_Read")
 
@@ -27,28 +24,22 @@ _Read = TypeVar("_Read")
 class Bodies:
     """Receives bodies as far as size, time and the room for all of them allow."""
 
-    def __init__(self, limits: Limits, metrics: ServiceMetrics, aside: Executor) -> None:
-        """`aside`: reads large bodies, so that the event loop goes on; one at a time, for memory."""
+    def __init__(self, limits: Limits, metrics: ServiceMetrics) -> None:
         self._limits = limits
         self._metrics = metrics
-        self._aside = aside
         self._held = 0
 
-    async def read(self, request: Request, interpret: Callable[[dict[str, Any]], _Read]) -> _Read:
-        """What `interpret` makes of the body's JSON object.
+    async def read(
+        self, request: Request, interpret: Callable[[bytearray, Limits], _Read]
+    ) -> _Read:
+        """What `interpret` makes of the body.
 
         Raises:
             CrowdedError: too much of other bodies is here already.
             SlowBodyError, TooLargeError, MalformedError, InvalidError: the body is at fault.
         """
         with self._room() as grow:
-            body = await self._arrived(request, grow)
-            if len(body) <= SMALL_BODY:
-                return interpret(as_object(parse(body)))
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._aside, lambda: interpret(as_object(parse_large(body, self._limits)))
-            )
+            return interpret(await self._arrived(request, grow), self._limits)
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[Callable[[int], None]]:

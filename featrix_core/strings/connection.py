@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from featrix_core.strings.answers import TAKEN_SECONDS, TRANSPORT
+
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from featrix_core.strings.service import StringsService
 
 KEEP_ALIVE = 75
@@ -15,11 +19,10 @@ KEEP_ALIVE = 75
 RESERVED = 64
 """Connections beyond the limit that are still taken, to answer health probes and to say what is wrong."""
 _HEAD_SECONDS = 10.0
-_UNREAD_SECONDS = 60.0  # a caller who takes no answer does not keep it in memory for ever
 
 
 def connection_of(service: StringsService) -> type[H11Protocol]:
-    """The protocol of the service's connections.
+    """The protocol of the service's connections, which answers that wait for their caller can end.
 
     Beyond `limits.connections` the connection that has been idle for longest makes room. Where none is
     idle, the newcomer gets the answers of `service.crowded` and is closed after the first one; beyond
@@ -31,6 +34,7 @@ def connection_of(service: StringsService) -> type[H11Protocol]:
         """Closed when no request begins: whoever sends nothing, or a head without end, holds nothing."""
 
         _silence: asyncio.TimerHandle | None = None
+        _unread: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -40,12 +44,12 @@ def connection_of(service: StringsService) -> type[H11Protocol]:
                 metrics.cut_connections.inc()
                 transport.abort()
                 return
-            if beyond > 0:
-                self.app = service.crowded
+            self.app = _with_transport(service.crowded if beyond > 0 else self.app, transport)
             self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
+            self.resume_writing()
             metrics.connections.set(len(self.connections))
 
         def data_received(self, data: bytes) -> None:
@@ -58,7 +62,17 @@ def connection_of(service: StringsService) -> type[H11Protocol]:
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if self.transport.get_write_buffer_size():
-                self.loop.call_later(_UNREAD_SECONDS, self._end_unread, self.cycle)
+                self.loop.call_later(TAKEN_SECONDS, self._end_unread, self.cycle)
+
+        def pause_writing(self) -> None:
+            # Also of requests that were sent before the answer to an earlier one was read.
+            super().pause_writing()
+            self._unread = self.loop.call_later(TAKEN_SECONDS, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._unread is not None:
+                self._unread.cancel()
 
         def _make_room(self) -> int:
             """Connections beyond the limit, after the longest idle one was closed for this one."""
@@ -92,3 +106,12 @@ def connection_of(service: StringsService) -> type[H11Protocol]:
                 self.transport.abort()
 
     return Connection
+
+
+def _with_transport(app: ASGIApp, transport: asyncio.Transport) -> ASGIApp:
+    """The application, which finds the transport in the scope and can end the connection."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, TRANSPORT: transport}, receive, send)
+
+    return call

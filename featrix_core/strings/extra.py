@@ -8,7 +8,7 @@ from featrix_core.errors import FeatrixUserError
 
 ONNX = ("onnx", "onnxruntime")
 """Of the ONNX engine."""
-SERVER = ("prometheus_client", "starlette", "uvicorn")
+SERVER = ("msgspec", "prometheus_client", "starlette", "uvicorn")
 """Of the service itself."""
 
 

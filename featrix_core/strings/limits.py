@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from featrix_core.strings.caching import MAX_CHARACTERS
 
 SMALL_BODY = 64 * 1024
-"""Bytes up to which a body is never refused for want of room, and is read where it arrives."""
+"""Bytes up to which a body is never refused for want of room."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Limits:
     """Time in which the whole body must have arrived."""
     buffered_bytes: int = 64 * 2**20
     """Bytes of all bodies beyond `SMALL_BODY` that arrive or are being read at a time."""
+    answer_bytes: int = 64 * 2**20
+    """Bytes of all vectors that are being computed for callers or taken by them at a time."""
     connections: int = 768
     """Connections at a time, idle ones included; with those for health, fewer than 1,024 open files."""
     waiting_requests: int = 512
@@ -31,7 +33,7 @@ class Limits:
     waiting_texts: int = 65_536
     """Texts of those requests."""
     waiting_characters: int = 64 * 2**20
-    """Characters of those texts: they are in memory."""
+    """Characters of those requests, also of texts that the cache knows: they are in memory."""
 
 
 class ServiceError(Exception):

@@ -59,5 +59,11 @@ class ServiceMetrics:
             "cut_connections", "Connections cut off, since there were too many"
         )
         self.body_bytes = gauge("body_bytes", "Bytes of large bodies that arrive or are being read")
+        self.answer_bytes = gauge(
+            "answer_bytes", "Bytes of vectors that are being computed for callers or taken by them"
+        )
+        self.given_up_answers = counter(
+            "given_up_answers", "Answers cut off, since their callers did not take them"
+        )
         self.ready = gauge("ready", "1 when ready to serve")
         self.model = gauge("model_info", "Always 1; the model is in the labels", ("fingerprint",))

@@ -1,21 +1,13 @@
-"""What the strings service accepts and answers, checked by hand and published as OpenAPI (STR-1)."""
+"""What the strings service accepts and answers, published as OpenAPI (STR-1)."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-from featrix_core.strings.caching import readable
 from featrix_core.strings.engine import MODEL_NAME
 from featrix_core.strings.grid import DIMENSION
-from featrix_core.strings.limits import (
-    ERRORS,
-    InvalidError,
-    Limits,
-    MalformedError,
-    TooLargeError,
-)
+from featrix_core.strings.limits import ERRORS, Limits
 from featrix_core.version import VERSION
 
 BINARY = "application/vnd.featrix.steps"
@@ -23,31 +15,7 @@ BINARY = "application/vnd.featrix.steps"
 FINGERPRINT_HEADER = "X-Featrix-Fingerprint"
 """Header of every answer: identity of the model behind it."""
 MODEL_NAMES = (MODEL_NAME, f"sentence-transformers/{MODEL_NAME}")
-_ENCODINGS = ("float", "base64")
-
-
-def parse(body: bytes | bytearray) -> Any:
-    """The JSON value of a small body.
-
-    Raises:
-        MalformedError: no JSON.
-    """
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        # What the parser says quotes the body, and with it somebody's texts.
-        raise MalformedError("The body is not valid JSON in UTF-8") from None
-
-
-def as_object(value: object) -> dict[str, Any]:
-    """A request's value.
-
-    Raises:
-        InvalidError: it is no object.
-    """
-    if not isinstance(value, dict):
-        raise InvalidError("The body must be a JSON object")
-    return value
+ENCODINGS = ("float", "base64")
 
 
 def accepts_binary(accept: str) -> bool:
@@ -58,63 +26,6 @@ def accepts_binary(accept: str) -> bool:
             weights = [p[2:].strip() for p in parameters if p.startswith("q=")]
             return not any(re.fullmatch(r"0(\.0*)?", weight) for weight in weights)
     return False
-
-
-def embed_texts(value: dict[str, Any], limits: Limits) -> list[str]:
-    """Texts of a request to `/embed`.
-
-    Raises:
-        InvalidError, TooLargeError: they are not what they should be.
-    """
-    for name in value:
-        if name != "texts":
-            raise InvalidError("Only the field 'texts' is known here")
-    if "texts" not in value:
-        raise InvalidError("The field 'texts' is missing", "texts")
-    return _texts(value["texts"], "texts", limits)
-
-
-def openai_request(value: dict[str, Any], limits: Limits) -> tuple[list[str], bool]:
-    """Texts of a request to `/v1/embeddings`, and whether vectors go out in base64.
-
-    Raises:
-        InvalidError, TooLargeError: it is not what it should be.
-    """
-    if value.get("model") not in MODEL_NAMES:
-        raise InvalidError(f"The field 'model' must be {MODEL_NAMES[0]!r}", "model")
-    encoding = value.get("encoding_format", "float")
-    if encoding not in _ENCODINGS:
-        raise InvalidError(
-            "The field 'encoding_format' must be 'float' or 'base64'", "encoding_format"
-        )
-    dimensions = value.get("dimensions", DIMENSION)
-    if type(dimensions) is not int or dimensions != DIMENSION:
-        raise InvalidError(f"The field 'dimensions' can only be {DIMENSION}", "dimensions")
-    if not isinstance(value.get("user", ""), str):
-        raise InvalidError("The field 'user' must be a string", "user")
-    if "input" not in value:
-        raise InvalidError("The field 'input' is missing", "input")
-    found = value["input"]
-    return _texts(
-        [found] if isinstance(found, str) else found, "input", limits
-    ), encoding == "base64"
-
-
-def _texts(value: object, name: str, limits: Limits) -> list[str]:
-    if not isinstance(value, list):
-        raise InvalidError(f"The field {name!r} must be a list of strings", name)
-    if not value:
-        raise InvalidError(f"The field {name!r} must hold at least one text", name)
-    if len(value) > limits.texts:
-        raise TooLargeError(f"More than {limits.texts} texts in one request", name)
-    for place, text in enumerate(value):
-        if type(text) is not str:
-            raise InvalidError(f"Item {place} of {name!r} is not a string", name)
-        if len(text) > limits.characters:
-            raise InvalidError(
-                f"Item {place} of {name!r} has more than {limits.characters} characters", name
-            )
-    return [readable(text) for text in value]
 
 
 def _object(
@@ -164,7 +75,7 @@ def openapi(limits: Limits, *, token: bool) -> dict[str, Any]:
         {
             "input": {"oneOf": [text, texts]},
             "model": {"enum": list(MODEL_NAMES)},
-            "encoding_format": {"enum": list(_ENCODINGS)},
+            "encoding_format": {"enum": list(ENCODINGS)},
             "dimensions": {"type": "integer", "enum": [DIMENSION]},
             "user": name,
         },

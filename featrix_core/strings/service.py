@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,6 +20,7 @@ from starlette.routing import Route
 
 from featrix_core.files import sha256_of
 from featrix_core.strings import schemas
+from featrix_core.strings.answers import Answers, VectorResponse
 from featrix_core.strings.batcher import Batcher
 from featrix_core.strings.bodies import Bodies
 from featrix_core.strings.caching import CACHE_ENTRIES
@@ -33,7 +31,7 @@ from featrix_core.strings.engine import (
     fingerprint_of,
     load_engine,
 )
-from featrix_core.strings.grid import DIMENSION, STEPS_PER_UNIT, to_vectors
+from featrix_core.strings.grid import DIMENSION, to_vectors
 from featrix_core.strings.limits import (
     CrowdedError,
     Limits,
@@ -43,16 +41,13 @@ from featrix_core.strings.limits import (
 )
 from featrix_core.strings.logs import FIELDS
 from featrix_core.strings.metrics import ServiceMetrics
+from featrix_core.strings.request_json import embed_texts, openai_request
 from featrix_core.strings.service_cache import CACHE_BYTES, Vector, VectorCache
+from featrix_core.strings.vector_forms import COMPACT, embed_form, openai_form
 from featrix_core.version import VERSION
 
-_WRITTEN_AT_ONCE = 64  # vectors: some milliseconds
 _CALLER_GONE = 499  # nobody reads it; it stands in the log and the metrics
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
-# A coordinate has 20,001 possible values: their decimal form is looked up, not computed.
-_DECIMALS = [
-    repr(step / STEPS_PER_UNIT).encode() for step in range(-STEPS_PER_UNIT, STEPS_PER_UNIT + 1)
-]
 _log = logging.getLogger(__name__)
 
 
@@ -88,9 +83,8 @@ class StringsService:
         self._batcher: Batcher | None = None
         self._fingerprint = ""
         self._revision = ""
-        # Large bodies and answers are read and written by a thread, so that no other caller waits.
-        self._aside = ThreadPoolExecutor(1, "aside")
-        self._bodies = Bodies(self.limits, self.metrics, self._aside)
+        self._bodies = Bodies(self.limits, self.metrics)
+        self._answers = Answers(self.limits, self.metrics)
         self._document = schemas.openapi(self.limits, token=token is not None)
         calls = {"/embed": self._embed, "/v1/embeddings": self._openai}
         health = {"/health/live": self._live, "/health/ready": self._ready}
@@ -140,7 +134,6 @@ class StringsService:
         """Finish what waits and end the threads."""
         if self._batcher is not None:
             self._batcher.stop()
-        self._aside.shutdown()
 
     def _counted(self, handler: _Handler) -> _Handler:
         """The handler with its token checked, its errors typed, its answers counted and logged."""
@@ -178,43 +171,19 @@ class StringsService:
             raise UnauthorizedError("A valid bearer token is needed")
 
     async def _embed(self, request: Request) -> Response:
-        texts = await self._bodies.read(request, partial(schemas.embed_texts, limits=self.limits))
+        texts = await self._bodies.read(request, embed_texts)
+        held = self._answers.admit(request, len(texts))
         vectors = await self._vectors(request, texts)
-        vary = {"Vary": "Accept"}
-        if schemas.accepts_binary(",".join(request.headers.getlist("accept"))):
-            return Response(b"".join(v.steps for v in vectors), 200, vary, schemas.BINARY)
-        rows = await self._written(vectors, lambda place, vector: _decimal(vector))
-        fingerprint = self._fingerprint.encode()
-        body = b'{"embeddings":[%b],"fingerprint":"%b"}' % (rows, fingerprint)
-        return Response(body, 200, vary, "application/json")
+        binary = schemas.accepts_binary(",".join(request.headers.getlist("accept")))
+        form = COMPACT if binary else embed_form(self._fingerprint)
+        return VectorResponse(self._answers, held, form, vectors, {"Vary": "Accept"})
 
     async def _openai(self, request: Request) -> Response:
-        texts, in_base64 = await self._bodies.read(
-            request, partial(schemas.openai_request, limits=self.limits)
-        )
+        texts, in_base64 = await self._bodies.read(request, openai_request)
+        held = self._answers.admit(request, len(texts))
         vectors = await self._vectors(request, texts)
-        write = _base64 if in_base64 else _decimal
-
-        def item(place: int, vector: Vector) -> bytes:
-            return b'{"object":"embedding","index":%d,"embedding":%b}' % (place, write(vector))
-
-        items = await self._written(vectors, item)
-        tokens = sum(vector.tokens for vector in vectors)
-        body = (
-            b'{"object":"list","data":[%b],"model":"%b","usage":'
-            b'{"prompt_tokens":%d,"total_tokens":%d}}'
-        ) % (items, MODEL_NAME.encode(), tokens, tokens)
-        return Response(body, media_type="application/json")
-
-    async def _written(self, vectors: list[Vector], write: Callable[[int, Vector], bytes]) -> bytes:
-        """The vectors' text; a thread writes that of many."""
-
-        def work() -> bytes:
-            return b",".join(write(place, vector) for place, vector in enumerate(vectors))
-
-        if len(vectors) <= _WRITTEN_AT_ONCE:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+        form = openai_form(sum(vector.tokens for vector in vectors), in_base64=in_base64)
+        return VectorResponse(self._answers, held, form, vectors)
 
     async def _info(self, request: Request) -> Response:
         if self._batcher is None:
@@ -273,16 +242,6 @@ class StringsService:
         if not done.done():
             raise ClientDisconnect
         return order.vectors()
-
-
-def _decimal(vector: Vector) -> bytes:
-    steps = np.frombuffer(vector.steps, "<i2") + STEPS_PER_UNIT
-    return b"[%b]" % b",".join([_DECIMALS[step] for step in steps.tolist()])
-
-
-def _base64(vector: Vector) -> bytes:
-    floats = to_vectors(np.frombuffer(vector.steps, "<i2").astype(np.int16))
-    return b'"%b"' % base64.b64encode(floats.astype("<f4").tobytes())
 
 
 def _closing(handler: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:

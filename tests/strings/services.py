@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ from typing import Any
 import numpy as np
 import pytest
 import urllib3
+import uvicorn
 from numpy.typing import NDArray
+from starlette.types import ASGIApp
+
+from featrix_core.strings.connection import connection_of
+from featrix_core.strings.service import StringsService
 
 START_LIMIT = 180.0  # seconds; a few when nothing else runs
 CODE = "import json, sys; from featrix_core.strings.serve import serve; serve(**json.loads(sys.argv[1]))"
@@ -64,6 +70,11 @@ class Service:
         assert len(found) == 1, (series, found)
         return float(found[0].rsplit(" ", 1)[1])
 
+    def memory(self) -> float:
+        """Megabytes that the process holds."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
@@ -106,3 +117,28 @@ def _is_ready(service: Service) -> bool:
         return service.send("/health/ready").status == 200
     except urllib3.exceptions.HTTPError:
         return False
+
+
+@contextlib.contextmanager
+def in_thread(service: StringsService, app: ASGIApp | None = None) -> Iterator[tuple[int, Any]]:
+    """The service (or another application behind its connections) in this process: port and server."""
+    port = free_port()
+    config = uvicorn.Config(
+        app or service.app,
+        port=port,
+        http=connection_of(service),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.02)
+        yield port, server.server_state
+    finally:
+        server.should_exit = True
+        thread.join()
+        service.close()
