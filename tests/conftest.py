@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from featrix_core import EmbeddingSpace, SinglePredictorMLP
 
 ROOT = Path(__file__).resolve().parent.parent
+BuiltOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -28,6 +32,27 @@ for name in ("FEATRIX_STRINGS_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLF
 def repository() -> Path:
     """Root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
+    """A folder by name that one worker fills while the others wait; tests must not write to it."""
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+
+    def folder(name: str, fill: Callable[[Path], None]) -> Path:
+        place, whole = common / f"once-{name}", common / f"once-{name}.whole"
+        with (common / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed
+            if not whole.exists():
+                shutil.rmtree(place, ignore_errors=True)  # of a try that failed
+                place.mkdir()
+                fill(place)
+                whole.touch()
+        return place
+
+    return folder
 
 
 @pytest.fixture(scope="session")

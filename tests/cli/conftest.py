@@ -1,16 +1,24 @@
-"""The installed command as a process, and one small fit that the tests of this folder share."""
+"""The command, within the tests' process and as one of its own, and one small fit that the tests share."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pytest
+
+from pipelines.command import main
+from tests.conftest import BuiltOnce
 
 FEATRIX = Path(sys.executable).with_name("featrix")
 COLUMNS = (
@@ -22,11 +30,12 @@ COLUMNS = (
     "age",
     "class",
 )
+FIT = ("fit", "--data", "train.csv", "--target", "class", "--out", "model")
 Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 Refused: TypeAlias = Callable[..., str]
 
 
-def _run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def _process(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(FEATRIX), *map(str, arguments)],
         cwd=cwd,
@@ -35,6 +44,33 @@ def _run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         timeout=600,
         check=False,
     )
+
+
+def _warn(message: Any, kind: type[Warning], file: str, line: int, *_: object) -> None:
+    sys.stderr.write(warnings.formatwarning(message, kind, file, line))
+
+
+def _run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Status and output are those of a process: main's exit, and warnings that go to standard error."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
+        warnings.showwarning = _warn
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except Exception:
+            traceback.print_exc()
+            status = 1
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -52,17 +88,26 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """Run `featrix` with arguments in the folder `cwd`."""
+    """Run the command with arguments in the folder `cwd`, in this process: torch is loaded already."""
     return _run
 
 
 @pytest.fixture(scope="session")
-def refused() -> Refused:
-    """Run `featrix` in `cwd`, require a proper refusal that leaves nothing behind, hand back the sentence."""
+def process() -> Run:
+    """Run the installed `featrix` with arguments in the folder `cwd`."""
+    return _process
 
-    def check(*arguments: object, cwd: Path) -> str:
+
+@pytest.fixture(scope="session")
+def refused() -> Refused:
+    """Run in `cwd`, require a proper refusal that leaves nothing behind, hand back the sentence.
+
+    `call`: `run` or `process`; in this process unless told otherwise.
+    """
+
+    def check(*arguments: object, cwd: Path, call: Run = _run) -> str:
         before = _files(cwd)
-        result = _run(*arguments, cwd=cwd)
+        result = call(*arguments, cwd=cwd)
         assert result.returncode == 2, result.stderr
         assert result.stdout == ""
         assert "Traceback" not in result.stderr
@@ -93,15 +138,22 @@ def new_rows(german_credit: Path) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def fitted(
-    tmp_path_factory: pytest.TempPathFactory, credit_rows: pd.DataFrame
+    built_once: BuiltOnce, credit_rows: pd.DataFrame
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """Folder with `train.csv` and the fit `model/`, and what the command said; not to be changed."""
-    folder = tmp_path_factory.mktemp("fit")
-    credit_rows.to_csv(folder / "train.csv", index=False, quoting=csv.QUOTE_MINIMAL)
-    arguments: Sequence[str] = ("fit", "--data", "train.csv", "--target", "class", "--out", "model")
-    result = _run(*arguments, "--seed", "7", cwd=folder)
-    assert result.returncode == 0, result.stderr
-    return folder, result
+
+    def fill(place: Path) -> None:
+        folder = place / "fit"
+        folder.mkdir()
+        credit_rows.to_csv(folder / "train.csv", index=False, quoting=csv.QUOTE_MINIMAL)
+        result = _process(*FIT, "--seed", "7", cwd=folder)
+        assert result.returncode == 0, result.stderr
+        said = {name: getattr(result, name) for name in ("args", "returncode", "stdout", "stderr")}
+        (place / "said.json").write_text(json.dumps(said), encoding="utf-8")
+
+    place = built_once("cli-fit", fill)
+    said = json.loads((place / "said.json").read_text(encoding="utf-8"))
+    return place / "fit", subprocess.CompletedProcess(**said)
 
 
 @pytest.fixture(scope="session")

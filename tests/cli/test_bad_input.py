@@ -211,11 +211,11 @@ def test_fit_refuses_the_configuration(
 
 
 def test_fit_refuses_an_output_that_is_a_file(
-    tmp_path: Path, credit_rows: pd.DataFrame, refused: Refused
+    tmp_path: Path, credit_rows: pd.DataFrame, refused: Refused, process: Run
 ) -> None:
     credit_rows.to_csv(tmp_path / "data.csv", index=False)
     arguments = ("fit", "--data", "data.csv", "--target", "class", "--out")
-    assert "a folder is written" in refused(*arguments, "data.csv", cwd=tmp_path)
+    assert "a folder is written" in refused(*arguments, "data.csv", cwd=tmp_path, call=process)
     assert "data.csv is a file" in refused(*arguments, "data.csv/model", cwd=tmp_path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from jsonschema import Draft202012Validator
 
-from featrix_core.files import sha256_of
 from featrix_core.predictor.response import SCHEMA_PATH
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -35,17 +33,12 @@ def _score(
     return folder / out, " ".join(result.stderr.split())
 
 
-def _weights(model: Path) -> dict[str, str]:
-    files = sorted(model.rglob("*.safetensors"))
-    return {path.relative_to(model).as_posix(): sha256_of(path) for path in files}
-
-
 @pytest.fixture(scope="session")
 def scores(
-    run: Run, model: Path, new_rows: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+    process: Run, model: Path, new_rows: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> pa.Table:
     """Predictions of `new_rows`."""
-    path, said = _score(run, model, new_rows, tmp_path_factory.mktemp("scores"))
+    path, said = _score(process, model, new_rows, tmp_path_factory.mktemp("scores"))
     assert "60 rows → out.parquet" in said
     assert "note" not in said
     return pq.read_table(path)
@@ -172,11 +165,11 @@ def test_json_lines_follow_the_response_schema(
 
 @pytest.mark.parametrize("part", ["", "space", "predictor"])
 def test_embeddings_are_unit_vectors(
-    part: str, run: Run, model: Path, new_rows: pd.DataFrame, tmp_path: Path
+    part: str, run: Run, process: Run, model: Path, new_rows: pd.DataFrame, tmp_path: Path
 ) -> None:
     new_rows.to_csv(tmp_path / "rows.csv", index=False)
     arguments = ("embed", "--model", model / part, "--data", "rows.csv", "--out", "v.parquet")
-    result = run(*arguments, cwd=tmp_path)
+    result = (run if part else process)(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     column = pq.read_table(tmp_path / "v.parquet")["embedding"]
     width = column.type.list_size
@@ -243,32 +236,3 @@ def test_outputs_that_cannot_be_written_are_refused(
         assert words in refused("predict", *arguments, cwd=tmp_path)
     arguments = ("--model", model, "--data", "rows.parquet", "--out", "vectors.jsonl")
     assert "Let --out end in .parquet." in refused("embed", *arguments, cwd=tmp_path)
-
-
-def test_the_same_seed_gives_the_same_bytes_and_replaces_the_old_fit(
-    run: Run,
-    fitted: tuple[Path, object],
-    model: Path,
-    new_rows: pd.DataFrame,
-    tmp_path: Path,
-) -> None:
-    shutil.copy(fitted[0] / "train.csv", tmp_path)
-    shutil.copytree(model, tmp_path / "model")
-    (tmp_path / "model" / "predictor" / "stale.txt").write_text("of an earlier fit")
-    (tmp_path / "model" / "metrics.json").write_text("{}")
-    for weights in (tmp_path / "model").rglob("*.safetensors"):
-        weights.write_bytes(b"of an earlier fit")
-    arguments = ("--data", "train.csv", "--target", "class", "--out", "model", "--seed", "7")
-    result = run("fit", *arguments, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "train.csv"]
-    again = tmp_path / "model"
-    assert not (again / "predictor" / "stale.txt").exists()
-    assert len(_weights(model)) > 3
-    assert _weights(again) == _weights(model)
-    (tmp_path / "first").mkdir()
-    (tmp_path / "second").mkdir()
-    for out in ("out.parquet", "out.jsonl"):
-        first, _ = _score(run, model, new_rows, tmp_path / "first", out=out)
-        second, _ = _score(run, again, new_rows, tmp_path / "second", out=out)
-        assert first.read_bytes() == second.read_bytes()

@@ -55,10 +55,10 @@ def orders(tmp_path: Path) -> Path:
 
 
 def test_the_table_goes_to_standard_output_and_files_are_written(
-    run: Run, german_credit: Path, tmp_path: Path
+    process: Run, german_credit: Path, tmp_path: Path
 ) -> None:
     arguments = ("--data", german_credit, "--target", "class", "--target", "housing")
-    result = run(
+    result = process(
         "inspect", *arguments, "--html", "page.html", "--json", "a/schema.json", cwd=tmp_path
     )
     assert result.returncode == 0, result.stderr
