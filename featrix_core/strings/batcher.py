@@ -15,8 +15,9 @@ from featrix_core.strings.limits import Limits, OverloadedError, UnavailableErro
 from featrix_core.strings.metrics import ServiceMetrics
 from featrix_core.strings.service_cache import Vector, VectorCache
 
-BATCH_TOKENS = 1024
-"""Padded tokens of a batch at most; beyond, more of them cost proportionally more."""
+BATCH_TOKENS = 384
+"""Padded tokens of a batch at most: with more of them what the layers hand on outgrows a core's own cache."""
+_AHEAD_TOKENS = 1024  # of texts that wait for each thread tokenized, so that a batch finds neighbours
 _SHARE_TOKENS = 192  # below that a batch is not split for another thread's sake
 _TOKENIZE = 128  # texts tokenized at once
 _TOKENIZE_CHARACTERS = 64 * 1024  # of those: no small request waits for 128 long texts
@@ -229,7 +230,7 @@ class Batcher:
         """Whether to tokenize: for full batches, or since the turn has come of a text not tokenized."""
         if not self._raw or not self._by_length:
             return bool(self._raw)
-        if self._waiting_tokens < BATCH_TOKENS * len(self._threads):
+        if self._waiting_tokens < _AHEAD_TOKENS * len(self._threads):
             return True
         return self._raw[0] < min(queue[0] for queue in self._by_length.values())
 

@@ -8,6 +8,8 @@ from featrix_core.errors import FeatrixUserError
 
 ONNX = ("onnx", "onnxruntime")
 """Of the ONNX engine."""
+TORCH = ("torch", "transformers")
+"""Of the torch engine; an image of the service alone has none of it."""
 SERVER = ("msgspec", "prometheus_client", "starlette", "uvicorn")
 """Of the service itself."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import find_weights
 from featrix_core.strings.engine import EngineName, fingerprint_of
-from featrix_core.strings.extra import ONNX, SERVER, require
+from featrix_core.strings.extra import ONNX, SERVER, TORCH, require
 from featrix_core.strings.limits import Limits
 from featrix_core.strings.logs import FIELDS, log_json
 from featrix_core.strings.token import read_token
@@ -58,7 +58,7 @@ def serve(
             value=threads,
             remedy="Give --threads 1 or more, or leave it out for one per core",
         )
-    require(*SERVER, *(ONNX if engine == "onnx" else ()))
+    require(*SERVER, *(ONNX if engine == "onnx" else TORCH))
     from prometheus_client import start_http_server
 
     from featrix_core.strings.service import StringsService

@@ -8,16 +8,16 @@ import pytest
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import LocalTextEmbedder
-from featrix_core.strings.extra import ONNX, SERVER
+from featrix_core.strings.extra import ONNX, SERVER, TORCH
 from featrix_core.strings.http_embedder import HttpTextEmbedder
 from featrix_core.strings.serve import serve
 
 
-@pytest.mark.parametrize("name", [*ONNX, *SERVER])
+@pytest.mark.parametrize("name", [*ONNX, *SERVER, *TORCH])
 def test_the_service_names_its_extra(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(FeatrixUserError, match=rf"{name} is not installed.*featrix\[strings\]"):
-        serve(port=1, metrics_port=0)
+        serve(port=1, metrics_port=0, engine="torch" if name in TORCH else "onnx")
 
 
 @pytest.mark.parametrize("name", ONNX)

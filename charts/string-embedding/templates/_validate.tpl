@@ -108,9 +108,9 @@ What can be said of one value alone is said by values.schema.json.
 {{- end -}}
 {{- end -}}
 
-{{- $engine := regexFind "--engine[= ][a-z]+" (join " " $v.extraArgs) | trimPrefix "--engine" | trimAll "= " -}}
-{{- if and $engine $v.model.fingerprint (ne (hasSuffix ":onnx" $v.model.fingerprint) (eq $engine "onnx")) -}}
-{{- $wrong = append $wrong (printf "extraArgs has --engine %s and model.fingerprint is %q, which another engine has: no pod would start; give the fingerprint of that engine or remove --engine" $engine $v.model.fingerprint) -}}
+{{- $engine := regexFind "--engine[= ][^ ]+" (join " " $v.extraArgs) | trimPrefix "--engine" | trimAll "= " -}}
+{{- if and $engine (ne $engine "onnx") -}}
+{{- $wrong = append $wrong (printf "extraArgs has --engine %s, and the image holds ONNX Runtime alone: no pod would start; remove --engine" $engine) -}}
 {{- end -}}
 
 {{- if ge (int $v.shutdown.preStopSeconds) (int $v.shutdown.gracePeriodSeconds) -}}
