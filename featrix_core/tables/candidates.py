@@ -54,6 +54,9 @@ _MANY_TEXTS = 500
 _TOP_SHARE = 0.05
 _CODE_WORDS = frozenset(["code", "codes", "fips", "naics", "sic"])
 _FEW_CODES = 100
+_ID_WORDS = frozenset(["id", "ids"])
+_ID_ROWS, _MANY_IDS = 5.0, 5_000
+"""An identifier of users or places is a category where each stands on so many rows, and there are no more of them."""
 
 
 def boolean(column: Column) -> Accepted | Refused:
@@ -146,6 +149,20 @@ def _timestamp(column: Column, least: float) -> Accepted | Refused:
     )
 
 
+def recurring_id(column: Column) -> Accepted | Refused:
+    """Whole numbers that identify users or places, many rows each: their size means nothing."""
+    if not column.name_words & _ID_WORDS:
+        return Refused(ColumnType.SET, "numbers are categories where a name calls them identifiers")
+    parsed = ~np.isnan(column.numbers_V)
+    share = column.texts.share(parsed)
+    rows = column.texts.n_cells / max(column.n_values, 1)
+    evidence = f"{column.n_values:,} numbers that the name calls identifiers, {rows:.0f} rows each on average"
+    recurring = rows >= _ID_ROWS and column.n_values <= _MANY_IDS
+    if share < CLEAR_SHARE or not recurring or not _whole(column, parsed):
+        return Refused(ColumnType.SET, f"{evidence}; {share:.1%} of the cells are numbers")
+    return Accepted(ColumnType.SET, evidence, share, ColumnType.SCALAR)
+
+
 def scalar(column: Column) -> Accepted | Refused:
     """Numbers, also with thousands, money, per cent and one unit."""
     parsed = ~np.isnan(column.numbers_V)
@@ -202,13 +219,17 @@ def _tokens(parsed_V: NDArray[np.bool_], column: Column) -> bool:
 
 
 def _named_codes(column: Column, parsed_V: NDArray[np.bool_]) -> bool:
-    numbers = column.numbers_V[parsed_V]
     return (
         bool(column.name_words & _CODE_WORDS)
         and column.n_values <= _FEW_CODES
         and column.varied < _VARIED_SHARE
-        and bool(np.all((numbers == np.floor(numbers)) & (numbers >= 0)))
+        and _whole(column, parsed_V)
     )
+
+
+def _whole(column: Column, parsed_V: NDArray[np.bool_]) -> bool:
+    numbers = column.numbers_V[parsed_V]
+    return bool(np.all((numbers == np.floor(numbers)) & (numbers >= 0)))
 
 
 def called_phone(column: Column) -> Accepted | Refused:

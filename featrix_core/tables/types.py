@@ -7,7 +7,8 @@ The order matters: the first candidate that accepts decides.
 3. codes that would pass for numbers or dates (leading zeros, network addresses, versions), and
    telephone numbers of bare digits.
 4. ordinal: ranges and numbered levels would pass for broken numbers.
-5. timestamps beyond doubt (digits such as 20240131), then numbers, then mostly timestamps.
+5. timestamps beyond doubt (digits such as 20240131), numbers that name users or places, then numbers,
+   then mostly timestamps.
 6. e-mail, URL, domain, phone, address: by the form of the values.
 7. documents, delimited lists, structured codes, free text, and categories for the rest.
 
@@ -51,6 +52,7 @@ _CHAIN: tuple[Candidate, ...] = (
     candidates.called_phone,
     candidates.ordinal,
     candidates.clear_timestamp,
+    candidates.recurring_id,
     candidates.scalar,
     candidates.mostly_timestamp,
     candidates.email,

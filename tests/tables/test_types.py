@@ -57,6 +57,9 @@ COLUMNS: dict[str, tuple[Sequence[str | None], ColumnType]] = {
     "zeros are no code": (["0", "0.5", "0", "1.5"] * 5, ColumnType.SCALAR),
     "tiny": (["1e-7", "0.1", "2.5e-3"] * 5, ColumnType.SCALAR),
     "customer_id": ([str(n) for n in range(1, 200)], ColumnType.SCALAR),
+    "storeId": ([str(4_000 + n % 30 * 17) for n in range(190)], ColumnType.SET),
+    "visit id": ([str(4_000 + n % 60) for n in range(190)], ColumnType.SCALAR),
+    "id share": ([str(n % 20 / 4) for n in range(190)], ColumnType.SCALAR),
     "eight digits": ([str(20_209_900 + n * 7) for n in range(90)], ColumnType.SCALAR),
     # booleans
     "true or false": (["true", "False", None] * 5, ColumnType.BOOLEAN),
