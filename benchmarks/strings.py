@@ -1,9 +1,11 @@
 """The strings service beside `SentenceTransformer.encode` in process, and under load.
 
-    make bench-strings
+    make bench-strings                                   # measures, on an otherwise idle machine
+    python -m benchmarks.strings --short --soak-seconds 5 --out out/strings.json    # tries every part
+    python -m benchmarks.strings --report                # fills docs/strings-service.md
 
-Real processes on loopback; every figure comes from one run. Texts are made of the words below, never
-the same twice, so that no cache helps where "uncached" is written.
+Real processes on loopback; every figure comes from one run. Texts are made of some words and never the same
+twice, so that no cache helps where "uncached" is written.
 """
 
 from __future__ import annotations
@@ -11,273 +13,259 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import urllib3
 from rich.console import Console
 
+from benchmarks import readme, strings_memory, strings_report
 from benchmarks.machine import machine
-from featrix_core.files import write_json
+from benchmarks.strings_service import Service, load, texts_of
+from featrix_core.files import read_json, write_json, write_text
 from featrix_core.strings.embedder import find_weights
+from featrix_core.strings.limits import Limits
+from featrix_core.strings.request_json import embed_texts
 from featrix_core.strings.schemas import BINARY
 
-HERE = Path(__file__).parent
-_WORDS = (
-    "red large green small business used car radio furniture equipment education repairs domestic "
-    "appliance unemployed skilled resident management official steel copper wireless portable cotton "
-    "garden kitchen lamp chair table printer paper folder cable charger battery screen holder blue "
-    "invoice delivery returned damaged customer asked refund warranty replaced courier late quality"
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+RESULT = Path(__file__).parent / "results" / "strings.json"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "strings-service.md"
+MARKS = "<!-- strings:start -->", "<!-- strings:end -->"
+CALLERS = (1, 8, 64)
+_PER_REQUEST = 64
+_BATCH_SIZES = (32, 64, 128)  # of encode; 32 is its default
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    counts: dict[str, int]
+    repeats: int
+    requests: int
+    cached_rounds: int
+    cache_entries: int
+    jobs: int
+    soak_seconds: float
+
+
+FULL = Scale(
+    {"short categories": 2048, "product names": 2048, "paragraphs": 256},
+    repeats=5,
+    requests=1000,
+    cached_rounds=200,
+    cache_entries=131_072,
+    jobs=8,
+    soak_seconds=300.0,
 )
-WORDS = _WORDS.split()
-KINDS = {"short categories": (1, 2), "product names": (4, 9), "paragraphs": (60, 110)}
-PER_REQUEST = 64
-SERVE = """
-import sys
-from featrix_core.strings.serve import serve
-serve(port=int(sys.argv[1]), metrics_port=int(sys.argv[2]))
-"""
-JOB = """
-import sys, numpy as np
-from featrix_core.strings.http_embedder import HttpTextEmbedder
-from featrix_core.strings.embedder import LocalTextEmbedder
-url = sys.argv[1]
-embedder = HttpTextEmbedder(url) if url.startswith("http") else LocalTextEmbedder(engine=url)
-embedder.embed([f"row {n}" for n in range(64)])
-print("ready", flush=True)
-sys.stdin.read()
-"""
+SHORT = Scale(
+    {"short categories": 128, "product names": 128, "paragraphs": 16},
+    repeats=1,
+    requests=20,
+    cached_rounds=4,
+    cache_entries=1024,
+    jobs=2,
+    soak_seconds=300.0,
+)
 
 
-def texts_of(kind: str, count: int, seed: int) -> list[str]:
-    """Texts that no other seed has: a number stands in each."""
-    rng = np.random.default_rng(seed)
-    low, high = KINDS[kind]
-    sizes = rng.integers(low, high + 1, count).tolist()
-    return [f"{' '.join(rng.choice(WORDS, size))} {seed}{n:05d}" for n, size in enumerate(sizes)]
-
-
-class Service:
-    """The service in a process of its own, for the length of a `with` block."""
-
-    def __init__(self) -> None:
-        ports = [_free_port(), _free_port()]
-        started = time.perf_counter()
-        command = [sys.executable, "-c", SERVE, *map(str, ports)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        self.url = f"http://127.0.0.1:{ports[0]}"
-        self.http = urllib3.PoolManager(maxsize=128, retries=False, timeout=300)
-        while not self._ready():
-            if self.process.poll() is not None:
-                raise SystemExit("The service did not start")
-            time.sleep(0.02)
-        self.start_seconds = time.perf_counter() - started
-
-    def _ready(self) -> bool:
-        try:
-            return self.http.request("GET", f"{self.url}/health/ready").status == 200
-        except urllib3.exceptions.HTTPError:
-            return False
-
-    def embed(self, texts: list[str]) -> int:
-        """Status of a request for vectors in their compact form."""
-        body = json.dumps({"texts": texts}).encode()
-        answer = self.http.request(
-            "POST", f"{self.url}/embed", body=body, headers={"Accept": BINARY}
-        )
-        return int(answer.status)
-
-    def memory(self) -> float:
-        """Megabytes that the process holds."""
-        return _memory(self.process.pid)
-
-    def __enter__(self) -> Service:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        if self.process.wait(timeout=120) != 0:
-            raise SystemExit("The service did not stop cleanly")
-
-
-def throughput(service: Service, texts: list[str], callers: int, per_request: int) -> float:
+def throughput(
+    service: Service, texts: list[str], callers: int, per_request: int, accept: str = BINARY
+) -> float:
     """Texts per second over HTTP with so many callers."""
     requests = [texts[at : at + per_request] for at in range(0, len(texts), per_request)]
     with ThreadPoolExecutor(callers) as pool:
+        list(
+            pool.map(lambda _: service.ready(), range(callers))
+        )  # threads and connections are there
         started = time.perf_counter()
-        statuses = set(pool.map(service.embed, requests))
+        statuses = set(pool.map(lambda asked: service.embed(asked, accept), requests))
         seconds = time.perf_counter() - started
     if statuses != {200}:
         raise SystemExit(f"Answers {statuses}")
     return len(texts) / seconds
 
 
-def uncached(service: Service, counts: dict[str, int], repeats: int) -> list[dict[str, Any]]:
-    """Over HTTP and in process on the same texts, in turns; the medians of some repeats."""
+def uncached(service: Service, scale: Scale) -> list[dict[str, Any]]:
+    """Over HTTP and in process on the same texts, in turns; medians over the repeats."""
     from sentence_transformers import SentenceTransformer
 
     reference = SentenceTransformer(str(find_weights()), device="cpu", local_files_only=True)
-
-    def encode(texts: list[str]) -> float:
-        started = time.perf_counter()
-        reference.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-        return len(texts) / (time.perf_counter() - started)
-
+    encode(reference, texts_of("product names", 64, 1), 32)
+    throughput(service, texts_of("product names", 64, 2), 1, _PER_REQUEST)
     rows = []
-    encode(texts_of("product names", 64, 1))
-    throughput(service, texts_of("product names", 64, 1), 1, PER_REQUEST)
-    for number, (kind, count) in enumerate(counts.items()):
-        for callers in (1, 8, 64):
+    for number, (kind, count) in enumerate(scale.counts.items()):
+        # encode gets the size of batches with which it is fastest here.
+        tried = texts_of(kind, count // 4, 100 + number)
+        speeds = {size: encode(reference, tried, size) for size in _BATCH_SIZES}
+        size = max(speeds, key=lambda size: speeds[size])
+        for callers in CALLERS:
             measured = []
-            for repeat in range(repeats):
-                texts = texts_of(kind, count, 1000 * (number + 1) + 10 * callers + repeat)
-                size = min(PER_REQUEST, max(1, count // callers))
-                measured.append((throughput(service, texts, callers, size), encode(texts)))
+            for repeat in range(scale.repeats):
+                texts = texts_of(kind, count, 100_000 * (number + 1) + 100 * callers + repeat)
+                # All callers have something to do, also where there are few texts.
+                per_request = min(_PER_REQUEST, max(1, count // callers))
+                here = encode(reference, texts, size) if repeat % 2 else None
+                http = throughput(service, texts, callers, per_request)
+                measured.append((http, here or encode(reference, texts, size)))
             http, here = np.median(measured, axis=0).tolist()
             rows.append(
                 {
                     "texts": kind,
                     "callers": callers,
+                    "per_request": per_request,
                     "http_per_second": http,
                     "encode_per_second": here,
+                    "encode_batch_size": size,
                     "ratio": float(np.median([a / b for a, b in measured])),
                 }
             )
     return rows
 
 
-def cached(service: Service, count: int) -> float:
-    """Texts per second when the cache knows them all, with 8 callers."""
-    texts = texts_of("product names", count, 7)
+def encode(reference: SentenceTransformer, texts: list[str], batch_size: int) -> float:
+    """Texts per second of the reference with all threads that torch takes."""
+    started = time.perf_counter()
+    reference.encode(
+        texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
+    )
+    return len(texts) / (time.perf_counter() - started)
+
+
+def cached(service: Service, scale: Scale) -> dict[str, float]:
+    """Texts per second when the cache knows them all: 8 callers, 256 texts a request, both forms."""
+    texts = texts_of("product names", 2048, 7)
     throughput(service, texts, 8, 256)
-    return throughput(service, texts * 8, 8, 256)
+    before = service.figure("computed_texts_total")
+    found = {}
+    for name, accept in (("compact", BINARY), ("json", "application/json")):
+        rates = [
+            throughput(service, texts * scale.cached_rounds, 8, 256, accept)
+            for _ in range(scale.repeats)
+        ]
+        found[name] = float(np.median(rates))
+    if service.figure("computed_texts_total") != before:
+        raise SystemExit("The cache did not know all texts")
+    return found
 
 
-def latency(service: Service, count: int, seed: int) -> dict[str, float]:
-    """Milliseconds for one uncached text, one request after the other."""
+def latency(ask: Callable[[str], int], count: int, seed: int) -> dict[str, float]:
+    """Milliseconds for one new text, one request after the other."""
     took = []
     for text in texts_of("product names", count, seed):
         started = time.perf_counter()
-        service.embed([text])
+        if ask(text) != 200:
+            raise SystemExit("A request was refused")
         took.append(1e3 * (time.perf_counter() - started))
     p50, p99 = np.percentile(took, [50, 99]).tolist()
     return {"p50_ms": p50, "p99_ms": p99, "requests": float(count)}
 
 
-@contextmanager
-def load(service: Service, callers: int) -> Iterator[Counter[int]]:
-    """Callers who ask for new texts over and over; the statuses that they saw."""
-    over, statuses, lock = threading.Event(), Counter[int](), threading.Lock()
-
-    def call(caller: int) -> None:
-        turn = 0
-        while not over.is_set():
-            turn += 1
-            status = service.embed(texts_of("product names", 32, 10_000 * (caller + 1) + turn))
-            with lock:
-                statuses[status] += 1
-            if status == 429:
-                over.wait(1.0)
-
-    with ThreadPoolExecutor(callers) as pool:
-        calls = [pool.submit(call, caller) for caller in range(callers)]
-        yield statuses
-        over.set()
-        for done in calls:
-            done.result()
+def decoding() -> dict[str, float]:
+    """Milliseconds of processor time, for which nobody else is answered, to read the largest bodies."""
+    limits, took = Limits(), {}
+    for name, letter, ascii_only in (
+        ("ascii", "x", True),
+        ("utf8", "東", False),
+        ("escaped", "東", True),
+    ):
+        width = len(json.dumps(letter, ensure_ascii=ascii_only).encode()) - 2
+        texts = [letter * ((limits.body_bytes // limits.texts - 8) // width)] * limits.texts
+        body = json.dumps({"texts": texts}, ensure_ascii=ascii_only).encode()
+        runs = []
+        for _ in range(5):
+            started = time.process_time()
+            embed_texts(body, limits)
+            runs.append(1e3 * (time.process_time() - started))
+        took[f"{name}_ms"] = float(np.median(runs))
+    return took
 
 
 def soak(service: Service, seconds: float) -> dict[str, Any]:
     """64 callers for a while: what was answered, and the memory as it went."""
-    megabytes = []
-    with load(service, 64) as statuses:
+    mib = []
+    with load(service, 64, 5) as answers:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            time.sleep(min(10.0, seconds / 10))
-            megabytes.append(service.memory())
-    return {"seconds": seconds, "answers": dict(statuses), "megabytes": megabytes}
+            time.sleep(min(5.0, seconds / 10))
+            mib.append(service.memory())
+    fifth = -(-len(mib) // 5)
+    first, last = float(np.median(mib[:fifth])), float(np.median(mib[-fifth:]))
+    errors = sum(count for status, count in answers.items() if status not in ("200", "429"))
+    return {
+        "seconds": seconds,
+        "answers": dict(answers),
+        "errors": errors,
+        "first_mib": first,
+        "last_mib": last,
+        "mib": mib,
+    }
 
 
-def jobs(where: str, count: int = 8) -> float:
-    """Megabytes of some jobs that are there at once, shared pages counted once."""
-    command = [sys.executable, "-c", JOB, where]
-    running = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(count)
-    ]
-    try:
-        for job in running:
-            assert job.stdout is not None
-            if job.stdout.readline() != "ready\n":
-                raise SystemExit("A job failed")
-        return sum(_memory(job.pid) for job in running)
-    finally:
-        for job in running:
-            job.communicate("")
-
-
-def _memory(process: int) -> float:
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def measure(short: bool, soak_seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
     """The whole result."""
-    scale = 8 if short else 1
-    counts = {"short categories": 4096, "product names": 4096, "paragraphs": 512}
-    counts = {kind: count // scale for kind, count in counts.items()}
-    result: dict[str, Any] = {"machine": machine()}
+    result: dict[str, Any] = {"machine": machine(), "load_before": os.getloadavg()[0]}
 
     def keep(name: str, value: object) -> None:
         result[name] = value
         say(f"{name}: {value}")
 
+    keep("decoding", decoding())
+    starts = []
     with Service() as service:
-        keep("start_seconds", service.start_seconds)
-        keep("latency_idle", latency(service, 400 // scale, 3))
-        keep("megabytes_idle", service.memory())
-        keep("uncached", uncached(service, counts, 1 if short else 5))
-        keep("cached_per_second", cached(service, 4096 // scale))
-        with load(service, 8):
-            keep("latency_loaded", latency(service, 200 // scale, 4))
-        keep("soak", soak(service, soak_seconds))
+        starts.append(service.start_seconds)
+        latency(lambda text: service.embed([text]), scale.requests // 10, 2)
+        keep("latency_idle", latency(lambda text: service.embed([text]), scale.requests, 3))
+        keep("uncached", uncached(service, scale))
+        keep("cached_per_second", cached(service, scale))
+        with load(service, 8, 6):
+            time.sleep(1.0)
+            loaded = latency(lambda text: service.embed([text]), scale.requests // 4, 4)
+        keep("latency_loaded", loaded)
+    with Service(cache_entries=scale.cache_entries) as service:
+        starts.append(service.start_seconds)
+        keep("memory", strings_memory.of_service(service, scale.cache_entries))
+        keep("soak", soak(service, scale.soak_seconds))
     # A fresh one: its memory is that of a start, as the jobs' is.
     with Service() as service:
-        shared = jobs(service.url) + service.memory()
-    own = {f"own_{engine}_mb": jobs(engine) for engine in ("onnx", "torch")}
-    keep("jobs_8", {"shared_service_mb": shared, **own})
+        starts.append(service.start_seconds)
+        keep("jobs", strings_memory.of_jobs(service, scale.jobs))
+    keep("start_seconds", float(np.median(starts)))
+    keep("targets", strings_report.targets(result))
     return result
 
 
-def main() -> None:
-    """Measure and write the result."""
+def main(given: list[str] | None = None) -> None:
+    """Measure and write the result, or fill the document from it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "strings.json")
-    parser.add_argument(
-        "--short", action="store_true", help="an eighth of the texts, to try it out"
-    )
-    parser.add_argument("--soak-seconds", type=float, default=300.0)
-    arguments = parser.parse_args()
-    os.environ["FEATRIX_CACHE_DIR"] = ""
-    console = Console()
-    write_json(arguments.out, measure(arguments.short, arguments.soak_seconds, console.print))
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--short", action="store_true", help="a little of everything, to try it")
+    parser.add_argument("--soak-seconds", type=float, default=FULL.soak_seconds)
+    parser.add_argument("--report", action="store_true", help="only fill the document")
+    arguments = parser.parse_args(given)
+    if not arguments.report:
+        os.environ["FEATRIX_CACHE_DIR"] = ""
+        chosen = SHORT if arguments.short else FULL
+        scale = Scale(**{**vars(chosen), "soak_seconds": arguments.soak_seconds})
+        result = measure(scale, Console().print)
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(arguments.out, result)
+        print("\n".join(strings_report.lines(result)))
+    if arguments.out == RESULT:
+        write_text(DOCUMENT, filled(DOCUMENT.read_text(encoding="utf-8")))
+
+
+def filled(text: str) -> str:
+    """The document with what is measured, as far as a result is there."""
+    found = strings_report.lines(read_json(RESULT)) if RESULT.is_file() else []
+    return readme.filled(text, "\n".join(found) or strings_report.NOTHING, *MARKS)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,11 @@ from featrix_core.strings.service_cache import Vector, VectorCache
 
 BATCH_TOKENS = 384
 """Padded tokens of a batch at most: with more of them what the layers hand on outgrows a core's own cache."""
-_AHEAD_TOKENS = 1024  # of texts that wait for each thread tokenized, so that a batch finds neighbours
+_AHEAD_TOKENS = (
+    1024  # of texts that wait for each thread tokenized, so that a batch finds neighbours
+)
 _SHARE_TOKENS = 192  # below that a batch is not split for another thread's sake
+_TEXTS_A_TURN = 8  # of each waiting request; batches take texts by length, not by turn
 _TOKENIZE = 128  # texts tokenized at once
 _TOKENIZE_CHARACTERS = 64 * 1024  # of those: no small request waits for 128 long texts
 _CHEAP_PADDING = 32  # padding tokens that cost less than a batch more
@@ -35,7 +38,7 @@ class _Entry:
 
 
 # Turn, number of arrival and entry: lower turns are served first.
-_Queue: TypeAlias = list[tuple[int, int, _Entry]]
+_Queue: TypeAlias = list[tuple[float, int, _Entry]]
 _Item = TypeVar("_Item")
 
 
@@ -66,8 +69,9 @@ class Batcher:
     """Computes vectors with some threads, which share what waits.
 
     A thread takes the text whose turn it is and those nearest to it by number of tokens, up to a
-    budget of padded tokens. The turn of a request's n-th text comes when n more texts have been
-    computed, so a small request does not wait for the whole of a large one. A text that is on its way
+    budget of padded tokens. A request's n-th text comes n turns after those that are next as it arrives,
+    so a small request waits for a text of each large one and not for all of them. Turns also pass with
+    texts computed, so no number of small requests holds up a large one for ever. A text that is on its way
     already is not computed again, and one that nobody waits for any more is left out.
     """
 
@@ -92,7 +96,7 @@ class Batcher:
         self._order_texts = 0
         self._order_characters = 0
         self._arrivals = 0
-        self._turn = 0
+        self._turn = 0.0
         self._stopped = False
         self._threads = [
             threading.Thread(target=self._work, name=f"compute-{n}", daemon=True)
@@ -266,6 +270,7 @@ class Batcher:
         """The text whose turn it is and its neighbours by length, within the budget."""
         queues = self._by_length
         first = min(queues, key=lambda length: queues[length][0])
+        turn = queues[first][0][0]
         share = -(-self._waiting_tokens // len(self._threads))
         budget = min(BATCH_TOKENS, max(_SHARE_TOKENS, share))
         longest, tokens = first, 0
@@ -284,7 +289,8 @@ class Batcher:
             if len(batch) * longest >= budget:
                 break
         self._waiting_tokens -= tokens
-        self._turn += len(batch)
+        passed = len(batch) / (_TEXTS_A_TURN * max(1, len(self._orders)))
+        self._turn = max(turn, self._turn + passed)
         return [entry for entry in batch if self._is_wanted(entry)]
 
     def _compute(self, batch: Sequence[_Entry]) -> None:

@@ -48,6 +48,26 @@ class Gate:
     embed = property()
 
 
+class Turnstile(Gate):
+    """Lets one batch through at a time."""
+
+    def __init__(self, model: OnnxMiniLM) -> None:
+        super().__init__(model)
+        self.permits = threading.Semaphore(0)
+
+    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+        self.begun.set()
+        assert self.permits.acquire(timeout=60)
+        self.open.set()
+        return super().forward(tokens)
+
+    def let_through(self, batches: int) -> None:
+        for _ in range(batches):
+            self.begun.clear()
+            self.permits.release()
+            assert self.begun.wait(60)  # with the one after it
+
+
 @pytest.fixture(scope="module")
 def expected(model: OnnxMiniLM) -> dict[str, bytes]:
     return {
@@ -160,6 +180,45 @@ def test_a_small_request_overtakes_the_rest_of_a_large_one(model: OnnxMiniLM) ->
     assert still_missing[0] > 30
     batcher.stop()
     assert len(large.vectors()) == 60
+
+
+@pytest.mark.parametrize("before", [0, 3, 6])
+def test_a_small_request_overtakes_many_of_middle_size(model: OnnxMiniLM, before: int) -> None:
+    """Whenever it comes: what the others' texts have waited does not add up against it."""
+    gate = Turnstile(model)
+    batcher, metrics = _batcher(gate)
+    for caller in range(16):
+        texts = [f"{caller} {n} {'word ' * (n % 11)}" for n in range(32)]
+        batcher.submit(texts, lambda: None)
+    assert gate.begun.wait(60)
+    gate.let_through(before)
+    done = threading.Event()
+    batcher.submit(["small " * 5], done.set)
+    needed = 0
+    while not done.is_set():
+        gate.let_through(1)
+        needed += 1
+    assert needed <= 4 and _figure(metrics, "waiting_texts") > 100
+    gate.permits.release(1000)
+    batcher.stop()
+    assert _figure(metrics, "computed_texts_total") == 16 * 32 + 1
+
+
+def test_a_stream_of_small_requests_holds_up_no_large_one(model: OnnxMiniLM) -> None:
+    gate = Turnstile(model)
+    batcher, _ = _batcher(gate)
+    done = threading.Event()
+    batcher.submit([f"{n} " + "word " * 100 for n in range(12)], done.set)
+    assert gate.begun.wait(60)
+    small = 0
+    while not done.is_set() and small < 4000:
+        for _ in range(40):
+            small += 1
+            batcher.submit([f"small {small}"], lambda: None)
+        gate.let_through(1)
+    assert done.is_set()
+    gate.permits.release(1000)
+    batcher.stop()
 
 
 def test_too_much_waiting_is_refused(model: OnnxMiniLM) -> None:
