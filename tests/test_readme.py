@@ -53,8 +53,11 @@ def run(arguments: list[str], folder: Path) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """An empty folder in which the paths of the README's examples hold."""
+    """An empty folder in which the paths of the README's examples hold; 400 of the table's rows."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    data = tmp_path / "examples" / "data" / "german_credit.csv"
+    lines = data.read_text(encoding="utf-8").splitlines(keepends=True)
+    data.write_text("".join(lines[:401]), encoding="utf-8")
     return tmp_path
 
 
@@ -69,7 +72,7 @@ def test_python_of_the_readme_runs(checkout: Path) -> None:
 
 def test_example_trains_and_predicts(checkout: Path) -> None:
     said = run(["examples/train_and_predict.py", "2"], checkout)
-    auc = re.search(r"^200 rows that took part in no training: AUC (0\.\d+)$", said, re.MULTILINE)
+    auc = re.search(r"^80 rows that took part in no training: AUC (0\.\d+)$", said, re.MULTILINE)
     assert auc is not None and float(auc[1]) > 0.6, said
     assert len(re.findall(r"^(?:good|bad) \(0\.\d\d, (?:high|medium|low)", said, re.M)) == 3
     assert len(re.findall(r"^   towards bad: (?:\w+ [+-]\d\.\d{3}(?:, |$)){3}", said, re.M)) == 3

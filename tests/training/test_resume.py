@@ -183,7 +183,7 @@ def test_both_phases_of_an_extension_are_resumed(tmp_path: Path) -> None:
 def test_a_space_killed_at_random_moments(tmp_path: Path, repository: Path) -> None:
     """A real process on a cut of German credit, SIGKILLed three times; the bundles are compared byte by byte."""
     out = tmp_path / "kills.json"
-    arguments = ["--rows", "120", "--columns", "5", "--epochs", "24", "--kills", "3", "--runs", "1"]
+    arguments = ["--rows", "80", "--columns", "3", "--epochs", "16", "--kills", "3", "--runs", "1"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.space_kills", *arguments, "--out", str(out)],
         cwd=repository,
