@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import TypeAlias, TypeVar
 
 from featrix_core.strings.engine import Engine
@@ -51,7 +52,7 @@ class Order:
     on_done: Callable[[], object]
     found: dict[str, Vector] = field(default_factory=dict)
     missing: int = 0
-    characters: int = 0
+    bytes: int = 0
     error: BaseException | None = None
 
     def vectors(self) -> list[Vector]:
@@ -94,7 +95,7 @@ class Batcher:
         self._waiting_tokens = 0
         self._orders: set[Order] = set()
         self._order_texts = 0
-        self._order_characters = 0
+        self._order_bytes = 0
         self._arrivals = 0
         self._turn = 0.0
         self._stopped = False
@@ -128,18 +129,18 @@ class Batcher:
             self._metrics.misses.inc(len(texts) - hits)
             if not missing:
                 return order.vectors()
-            order.characters = sum(map(len, texts))
-            self._admit(len(missing), order.characters)
+            order.bytes = sum(map(getsizeof, texts))
+            self._admit(len(missing), order.bytes)
             self._enqueue(order, missing)
         return order
 
-    def _admit(self, texts: int, characters: int) -> None:
+    def _admit(self, texts: int, size: int) -> None:
         """Refuse what would wait too long; whoever comes when nothing waits is always served."""
         limits = self._limits
         full = (
             len(self._orders) >= limits.waiting_requests
             or self._order_texts + texts > limits.waiting_texts
-            or self._order_characters + characters > limits.waiting_characters
+            or self._order_bytes + size > limits.waiting_bytes
         )
         if self._orders and full:
             raise OverloadedError("Too many requests are waiting; try again later")
@@ -148,7 +149,7 @@ class Batcher:
         order.missing = len(missing)
         self._orders.add(order)
         self._order_texts += len(missing)
-        self._order_characters += order.characters
+        self._order_bytes += order.bytes
         for place, text in enumerate(missing):
             entry = self._entries.get(text)
             if entry is None:
@@ -189,7 +190,7 @@ class Batcher:
     def _close(self, order: Order) -> None:
         self._orders.discard(order)
         self._order_texts -= order.missing
-        self._order_characters -= order.characters
+        self._order_bytes -= order.bytes
 
     def _report(self) -> None:
         self._metrics.waiting_requests.set(len(self._orders))

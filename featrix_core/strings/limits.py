@@ -32,8 +32,8 @@ class Limits:
     """Requests whose vectors are being computed or wait for that."""
     waiting_texts: int = 65_536
     """Texts of those requests."""
-    waiting_characters: int = 64 * 2**20
-    """Characters of those requests, also of texts that the cache knows: they are in memory."""
+    waiting_bytes: int = 64 * 2**20
+    """Memory of those requests' texts, also of those that the cache knows."""
 
 
 class ServiceError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from sys import getsizeof
 from typing import NamedTuple
 
 from featrix_core.strings.caching import CACHE_ENTRIES
@@ -10,7 +11,7 @@ from featrix_core.strings.metrics import ServiceMetrics
 
 CACHE_BYTES = 512 * 2**20
 """Memory of the entries, about."""
-_ENTRY_BYTES = 160  # what the dictionary and the objects' heads take, about
+_ENTRY_BYTES = 270  # what the dictionary and the objects around text and steps take, about
 
 
 class Vector(NamedTuple):
@@ -76,5 +77,4 @@ class VectorCache:
 
 
 def _weight(text: str, vector: Vector) -> int:
-    # Four bytes a character at most; a text of ASCII takes one.
-    return _ENTRY_BYTES + len(vector.steps) + (1 if text.isascii() else 4) * len(text)
+    return _ENTRY_BYTES + len(vector.steps) + getsizeof(text)

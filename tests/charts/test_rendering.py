@@ -219,7 +219,7 @@ def test_image_and_model_are_pinned_apart() -> None:
     assert first["image"] == f"ghcr.io/featrix/string-embedding:{chart().metadata['appVersion']}"
     assert second["image"] == f"ghcr.io/featrix/string-embedding@{digest}"
     assert first["args"] == second["args"]
-    other = "all-MiniLM-L6-v2:0123456789abcdef"
+    other = "all-MiniLM-L6-v2:0123456789abcdef:onnx"
     third = render(image | {"model": {"fingerprint": other}})
     assert server(third)["image"] == second["image"]
     assert f"--expect-fingerprint={other}" in server(third)["args"]

@@ -223,7 +223,7 @@ def test_a_stream_of_small_requests_holds_up_no_large_one(model: OnnxMiniLM) -> 
 
 def test_too_much_waiting_is_refused(model: OnnxMiniLM) -> None:
     gate = Gate(model)
-    limits = Limits(waiting_requests=2, waiting_texts=10, waiting_characters=500)
+    limits = Limits(waiting_requests=2, waiting_texts=10, waiting_bytes=1000)
     batcher, _ = _batcher(gate, limits=limits)
     orders = [batcher.submit(TEXTS[:4], lambda: None), batcher.submit(TEXTS[4:6], lambda: None)]
     with pytest.raises(OverloadedError):
@@ -233,7 +233,7 @@ def test_too_much_waiting_is_refused(model: OnnxMiniLM) -> None:
     with pytest.raises(OverloadedError):
         batcher.submit(TEXTS[10:19], lambda: None)
     with pytest.raises(OverloadedError):
-        batcher.submit(["x" * 500], lambda: None)
+        batcher.submit(["x" * 1000], lambda: None)
     orders.append(batcher.submit(TEXTS[10:12], lambda: None))
     gate.open.set()
     batcher.stop()

@@ -116,7 +116,7 @@ def test_too_many_connections_are_cut_off(small: Service, callers: contextlib.Ex
 def test_the_cache_is_as_large_as_it_may_be(small: Service, callers: contextlib.ExitStack) -> None:
     short = [f"short {n}" for n in range(70)]
     long = [" " * 19_990 + str(n) for n in range(70)]
-    for texts, entries in ((short, 50), (long, 2**20 // (19_992 + 768 + 160))):
+    for texts, entries in ((short, 50), (long, 2**20 // (19_992 + 768 + 320))):
         body = json.dumps({"texts": texts})
         caller = _caller(small, callers, (HEAD.format(len(body)) + body).encode())
         assert _answer(caller)[0] == "HTTP/1.1 200 OK"
