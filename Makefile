@@ -39,7 +39,7 @@ demo: setup ## the full pipeline on the German credit data; results under out/de
 
 # Two workers, one thread each: torch would otherwise start one thread per core in every worker.
 test: setup-test lint ## all tests but those in containers
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/containers $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/containers $(PYTEST_ARGS)
 
 .PHONY: images test-containers
 images: setup ## every container image (an engine is started where none runs), and their sizes

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from featrix_core import EmbeddingSpace, SinglePredictorMLP
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = (
+    "pipelines/test_run_command.py",
+    "cli/test_contract.py",
+    "test_every_type.py",
+    "hostile/test_hostile.py",
+    "predictor/test_export.py",
+    "cli/test_resume.py",
+    "cli/test_number_target.py",
+    "test_readme.py",
+    "test_predictor_facades.py",
+    "training/test_distributed.py",
+    "steps/test_fitting.py",
+    "test_facades.py",
+    "test_json_columns.py",
+)
+"""Files that are given to the workers first, so that none of them is at work alone in the end."""
 BuiltOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +42,12 @@ os.environ["FEATRIX_CACHE_DIR"] = ""
 # A tracking server of whoever runs the tests must not receive their runs.
 for name in ("FEATRIX_STRINGS_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
     os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; everything else stays in order."""
+    place = {ROOT / "tests" / name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session")

@@ -149,12 +149,12 @@ def unseen() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def space(rows: pd.DataFrame) -> EmbeddingSpace:
     data = FeatrixInputDataSet(rows, ignore_cols=[TARGET])
-    return EmbeddingSpace(data, n_epochs=6, name="customers").train()
+    return EmbeddingSpace(data, n_epochs=4, name="customers").train()
 
 
 @pytest.fixture(scope="module")
 def predictor(space: EmbeddingSpace, rows: pd.DataFrame) -> SinglePredictor:
-    return SinglePredictorMLP(space, TARGET, fine_tune=False).train(rows, n_epochs=8)
+    return SinglePredictorMLP(space, TARGET, fine_tune=False).train(rows, n_epochs=4)
 
 
 def _accuracy(predictor: SinglePredictor, unseen: pd.DataFrame) -> float:
@@ -228,10 +228,11 @@ def test_space_is_extended_by_one_column_of_every_family(
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_one_column_alone_beats_chance(name: str, rows: pd.DataFrame, unseen: pd.DataFrame) -> None:
+    """The nets say it, so that it comes from the space; trees and linear model would read the cells."""
     columns = [name, TARGET]
     data = FeatrixInputDataSet(rows[columns], ignore_cols=[TARGET])
-    space = EmbeddingSpace(data, n_epochs=8, name=name).train()
+    space = EmbeddingSpace(data, n_epochs=4, name=name).train()
     assert space.schema.column(name).type is COLUMNS[name]
-    predictor = SinglePredictorMLP(space, TARGET, fine_tune=False).train(rows[columns], n_epochs=8)
+    predictor = SinglePredictorMLP(space, TARGET, fine_tune=False).train(rows[columns], n_epochs=3)
     # A guess is right in half of 120 rows, give or take 5 in 100; the best possible is about 85 in 100.
-    assert _accuracy(predictor, unseen[columns]) > 0.68
+    assert _accuracy(predictor.nets_only(), unseen[columns]) > 0.68
