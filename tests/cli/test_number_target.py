@@ -17,8 +17,8 @@ from sklearn.datasets import load_diabetes
 from featrix_core.predictor.response import SCHEMA_PATH
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-COLUMNS = ["age", "sex", "bmi", "bp", "s5", "target"]
-TRAINED = 300
+COLUMNS = ["age", "bmi", "bp", "s5", "target"]
+TRAINED = 200
 
 
 @pytest.fixture(scope="module")
@@ -70,4 +70,4 @@ def test_json_lines_of_numbers_follow_the_response_schema(run: Run, folder: Path
         line = json.loads(text)
         validator.validate(line)
         assert line["interval_low"] <= line["prediction"] <= line["interval_high"]
-        assert set(line["feature_importance"]) >= {"age", "sex", "bmi", "bp", "s5"}
+        assert set(line["feature_importance"]) >= {"age", "bmi", "bp", "s5"}
