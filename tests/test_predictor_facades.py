@@ -48,6 +48,12 @@ def wines(wine: pd.DataFrame) -> SinglePredictorMLP:
     return SinglePredictorMLP(space, "target").train(n_epochs=6)
 
 
+@pytest.fixture(scope="module")
+def brief(few_space: EmbeddingSpace, few: pd.DataFrame) -> SinglePredictorMLP:
+    """One epoch on `few`, nothing asked for; tests must not change it."""
+    return SinglePredictorMLP(few_space, "class").train(few, n_epochs=1)
+
+
 def _fits_the_schema(answers: list[dict[str, Any]]) -> None:
     for answer in answers:
         jsonschema.validate(answer, response_schema())
@@ -184,10 +190,11 @@ def test_order_of_calls(few_space: EmbeddingSpace, few: pd.DataFrame) -> None:
         predictor.calibrate()
 
 
-def test_the_positive_label(few_space: EmbeddingSpace, few: pd.DataFrame) -> None:
-    usual = SinglePredictorMLP(few_space, "class").train(n_epochs=1)
+def test_the_positive_label(
+    brief: SinglePredictorMLP, few_space: EmbeddingSpace, few: pd.DataFrame
+) -> None:
     turned = SinglePredictorMLP(few_space, "class", positive_label="good").train(n_epochs=1)
-    assert (usual.classes, turned.classes) == (("good", "bad"), ("bad", "good"))
+    assert (brief.classes, turned.classes) == (("good", "bad"), ("bad", "good"))
     assert turned.predict(few.iloc[:1])[0]["metadata"]["positive_class"] == "good"
     with pytest.raises(FeatrixUserError, match="positive label") as caught:
         SinglePredictorMLP(few_space, "class", positive_label="excellent").train(n_epochs=1)
@@ -306,10 +313,9 @@ def test_columns_that_the_space_does_not_know_are_said_loudly(
         SinglePredictor(few_space).prep_for_training(few, "class")
 
 
-def test_an_extended_space_knows_them(few_space: EmbeddingSpace, few: pd.DataFrame) -> None:
-    predictor = SinglePredictorMLP(few_space, "class").train(few, n_epochs=1)
+def test_an_extended_space_knows_them(brief: SinglePredictorMLP, few: pd.DataFrame) -> None:
     wider = few.assign(monthly=few["credit_amount"] / few["duration"])
-    extended = predictor.create_extended_embedding_space(wider, n_epochs=2)
+    extended = brief.create_extended_embedding_space(wider, n_epochs=2)
     assert extended.column_names == ("duration", "credit_amount", "monthly", "checking_status")
     assert extended.extension_metadata is not None
     assert extended.extension_metadata["feature_metadata"]["applied_features"] == ["monthly"]
@@ -319,15 +325,14 @@ def test_an_extended_space_knows_them(few_space: EmbeddingSpace, few: pd.DataFra
         renewed = SinglePredictorMLP(extended, "class").train(wider, n_epochs=1)
     assert renewed.predict_proba(wider).shape == (200, 2)
     with pytest.raises(FeatrixUserError, match="No new columns"):
-        predictor.create_extended_embedding_space(few)
+        brief.create_extended_embedding_space(few)
 
 
 def test_the_table_of_the_space_is_used(
-    few_space: EmbeddingSpace, few: pd.DataFrame, tmp_path: Path
+    brief: SinglePredictorMLP, few_space: EmbeddingSpace, few: pd.DataFrame, tmp_path: Path
 ) -> None:
     own = SinglePredictorMLP(few_space, "class").train(n_epochs=1)
-    given = SinglePredictorMLP(few_space, "class").train(few, n_epochs=1)
-    np.testing.assert_array_equal(own.predict_proba(few), given.predict_proba(few))
+    np.testing.assert_array_equal(own.predict_proba(few), brief.predict_proba(few))
     few_space.save(tmp_path / "space")
     loaded = EmbeddingSpace.load(tmp_path / "space")
     with pytest.raises(FeatrixUserError, match="no rows to train a predictor on"):
