@@ -45,7 +45,7 @@ class Boosted:
     def answer(self, read: Features) -> NDArray[np.float32]:
         """Mean over folds."""
         said = np.mean([_said(model, read, self.outputs) for model in self._models], axis=0)
-        return (np.log(said) if self.outputs > 1 else said).astype(np.float32)
+        return log_probabilities(said) if self.outputs > 1 else said.astype(np.float32)
 
 
 def fit_boosted(
@@ -125,14 +125,17 @@ def _pool(
 
 
 def _said(model: Any, read: Features, outputs: int) -> NDArray[np.float64]:
-    """Probabilities (N, O) that are nowhere zero, or numbers (N, 1)."""
+    """Probabilities (N, O), or numbers (N, 1)."""
     if not len(read.codes_NC):
         return np.ones((0, outputs))
     pool = _pool(read, slice(None))
     threads = 1 if len(read.codes_NC) <= FEW_ROWS else torch.get_num_threads()
     kind = "RawFormulaVal" if outputs == 1 else "Probability"
     said = np.asarray(model.predict(pool, prediction_type=kind, thread_count=threads), np.float64)
-    if outputs == 1:
-        return said[:, None]
-    said = np.clip(said, _LEAST, 1.0)
-    return np.asarray(said / said.sum(axis=1, keepdims=True))
+    return said[:, None] if outputs == 1 else said
+
+
+def log_probabilities(said_NO: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Logs of probabilities that are nowhere zero and sum to one."""
+    said_NO = np.clip(said_NO, _LEAST, 1.0)
+    return np.log(said_NO / said_NO.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,6 +1,6 @@
 """Nets, trees and a linear model: what each is worth on rows that it did not train on, and their blend (PRED-7).
 
-All three are trained on the same folds. Their out-of-fold answers say honestly where the nets stand; the blend's
+All are trained on the same folds. Their out-of-fold answers say honestly where the nets stand; the blend's
 weights are found on the same answers by greedy selection (Caruana et al., 2004), which starts with the nets and adds
 whichever model helps most, one part in `ROUNDS` at a time.
 
@@ -11,24 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.predictor.boosted import Boosted
-from featrix_core.predictor.design import Design
+from featrix_core.predictor.design import Design, Features
 from featrix_core.predictor.fitting import bag_answer
 from featrix_core.predictor.linear import Linear
 from featrix_core.predictor.objective import PredictorNet
-from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS
+from featrix_core.predictor.standing import LINEAR, NETS
 
 ROUNDS = 25
 CHUNK = 16_384
 """Rows that the other models read at once."""
 
 Answers = NDArray[np.float32]
+
+
+class Trees(Protocol):
+    """Boosted trees of every fold; `stored` is what a bundle holds of each."""
+
+    stored: list[bytes]
+
+    def answer(self, read: Features) -> Answers:
+        """Log-probabilities (N, O), or standardised numbers (N, 1)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Ensemble:
     classification: bool
     weights: Mapping[str, float] = field(default_factory=lambda: {NETS: 1.0})
     design: Design | None = None
-    boosted: Boosted | None = None
+    trees: Mapping[str, Trees] = field(default_factory=dict)
     linear: Linear | None = None
 
     def answer(self, batch: TokenBatch) -> tuple[Answers, Answers]:
@@ -58,12 +66,10 @@ class Ensemble:
         return blend(answers, self.weights, self.classification), spread.numpy()
 
     def _peers(self, batch: TokenBatch) -> dict[str, Answers]:
-        answers: dict[str, Answers] = {}
         if self.design is None:
-            return answers
+            return {}
         read = self.design.features(batch)
-        if self.boosted is not None:
-            answers[BOOSTED] = self.boosted.answer(read)
+        answers = {name: each.answer(read) for name, each in self.trees.items()}
         if self.linear is not None:
             answers[LINEAR] = self.linear.answer(self.design.linear(batch, read))
         return answers

@@ -1,4 +1,4 @@
-"""The models beside the nets in a predictor's bundle: trees in CatBoost's format, everything else as tensors."""
+"""The models beside the nets in a predictor's bundle: trees in their libraries' formats, everything else as tensors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.errors import BundleError
 from featrix_core.predictor.boosted import Boosted
 from featrix_core.predictor.design import Design
-from featrix_core.predictor.ensemble import Ensemble
+from featrix_core.predictor.ensemble import Ensemble, Trees
+from featrix_core.predictor.leafwise import Leafwise
 from featrix_core.predictor.linear import Linear
-from featrix_core.predictor.standing import BOOSTED, LINEAR
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR
 
 FILE = "peers.safetensors"
+_TREES: dict[str, tuple[type[Boosted | Leafwise], str]] = {
+    BOOSTED: (Boosted, "cbm"),
+    LEAFWISE: (Leafwise, "txt"),
+}
+"""How trees are read, and the ending of their files."""
 
 
 def write_peers(ensemble: Ensemble, folder: Path) -> None:
@@ -29,8 +35,9 @@ def write_peers(ensemble: Ensemble, folder: Path) -> None:
         arrays["linear.bias"] = ensemble.linear.bias_KO
     tensors = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
     write_tensors(folder / FILE, tensors)
-    for k, stored in enumerate(ensemble.boosted.stored if ensemble.boosted else ()):
-        (folder / f"boosted-{k}.cbm").write_bytes(stored)
+    for name, trees in ensemble.trees.items():
+        for k, stored in enumerate(trees.stored):
+            (folder / f"{name}-{k}.{_TREES[name][1]}").write_bytes(stored)
 
 
 def read_peers(nets: Ensemble, folder: Path, tokenizer: Tokenizer, outputs: int) -> Ensemble:
@@ -43,17 +50,26 @@ def read_peers(nets: Ensemble, folder: Path, tokenizer: Tokenizer, outputs: int)
         for name, value in arrays.items()
         if name.startswith("design.")
     }
-    boosted = linear = None
+    linear = None
     if LINEAR in nets.weights:
         linear = Linear(arrays["linear.weight"], arrays["linear.bias"])
-    if BOOSTED in nets.weights:
-        from catboost import CatBoostError
+    trees = {
+        name: _read_trees(name, folder, len(nets.nets), outputs)
+        for name in _TREES
+        if name in nets.weights
+    }
+    return replace(nets, design=Design.from_state(tokenizer, state), trees=trees, linear=linear)
 
-        files = [folder / f"boosted-{k}.cbm" for k in range(len(nets.nets))]
-        try:
-            boosted = Boosted([path.read_bytes() for path in files], outputs)
-        except (CatBoostError, OSError) as error:
-            raise BundleError(
-                f"The trees in {folder} cannot be read: {error}", remedy="Train the predictor again"
-            ) from error
-    return replace(nets, design=Design.from_state(tokenizer, state), boosted=boosted, linear=linear)
+
+def _read_trees(name: str, folder: Path, folds: int, outputs: int) -> Trees:
+    from catboost import CatBoostError
+    from lightgbm.basic import LightGBMError
+
+    read, ending = _TREES[name]
+    files = [folder / f"{name}-{k}.{ending}" for k in range(folds)]
+    try:
+        return read([path.read_bytes() for path in files], outputs)
+    except (CatBoostError, LightGBMError, OSError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"The trees in {folder} cannot be read: {error}", remedy="Train the predictor again"
+        ) from error

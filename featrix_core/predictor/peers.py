@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.predictor.boosted import MOST_CLASSES, ROUNDS, Boosted, fit_boosted
 from featrix_core.predictor.design import Design
-from featrix_core.predictor.ensemble import CHUNK, Answers, loss_of
+from featrix_core.predictor.ensemble import CHUNK, Answers, Trees, loss_of
+from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
 from featrix_core.predictor.linear import MOST_CLASSES as MOST_LINEAR_CLASSES
 from featrix_core.predictor.linear import STRENGTHS, Linear, fit_linear
-from featrix_core.predictor.standing import BOOSTED, LINEAR
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR
 
 MOST_ROWS = 100_000
 """Training rows of a fold that trees and linear model learn from; of more, so many are drawn."""
@@ -39,7 +40,7 @@ class Peers:
     """
 
     design: Design
-    boosted: Boosted | None
+    trees: dict[str, Trees]
     linear: Linear | None
     answers: dict[str, Answers]
     left_out: dict[str, str]
@@ -87,39 +88,48 @@ def fit_peers(
     left_out: dict[str, str] = {}
     answers: dict[str, Answers] = {}
     seconds: dict[str, float] = {}
-    boosted = linear = None
+    trees: dict[str, Trees] = {}
+    linear = None
     alike = any(len(np.unique(target_N[train])) < 2 for train, _ in folds)
-    for name, most in ((BOOSTED, MOST_CLASSES), (LINEAR, MOST_LINEAR_CLASSES)):
+    for name, most in (
+        (BOOSTED, MOST_CLASSES),
+        (LEAFWISE, MOST_CLASSES),
+        (LINEAR, MOST_LINEAR_CLASSES),
+    ):
         if alike:
             left_out[name] = "the rows that a fold trains on all have one label"
         elif outputs > most:
             left_out[name] = f"the target has more than {most} classes"
-    if BOOSTED not in left_out:
+    for name in (BOOSTED, LEAFWISE):
+        if name in left_out:
+            continue
         started = time.perf_counter()
-        found = _boosted(asked, rounds)
+        found = _trees(asked, name, rounds)
         if isinstance(found, str):
-            left_out[BOOSTED] = found
+            left_out[name] = found
         else:
-            boosted, answers[BOOSTED] = found
-            seconds[BOOSTED] = round(time.perf_counter() - started, 2)
+            trees[name], answers[name] = found
+            seconds[name] = round(time.perf_counter() - started, 2)
     if LINEAR not in left_out:
         started = time.perf_counter()
         linear, answers[LINEAR] = _linear(asked)
         seconds[LINEAR] = round(time.perf_counter() - started, 2)
-    return Peers(design, boosted, linear, answers, left_out, seconds)
+    return Peers(design, trees, linear, answers, left_out, seconds)
 
 
-def _boosted(asked: _Asked, rounds: int) -> tuple[Boosted, Answers] | str:
+def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str:
     """Trees of all folds and what they say, or why there are none."""
     from catboost import CatBoostError
+    from lightgbm.basic import LightGBMError
 
+    fit = fit_boosted if name == BOOSTED else fit_leafwise
     read = asked.design.features(asked.batch)
     stored, said = [], []
     for k, ((_, validation), rows) in enumerate(
         zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)
     ):
         try:
-            one = fit_boosted(
+            one = fit(
                 read,
                 asked.target_N,
                 asked.outputs,
@@ -129,11 +139,13 @@ def _boosted(asked: _Asked, rounds: int) -> tuple[Boosted, Answers] | str:
                 asked.weights_N,
                 rounds,
             )
-        except CatBoostError as error:  # such as columns that do not vary in a fold
+        except (CatBoostError, LightGBMError) as error:
+            # Such as columns that do not vary in a fold.
             return str(error).split(": ", 1)[-1].strip()
         stored += one.stored
         said.append(one.answer(read.rows(validation)))
-    return Boosted(stored, asked.outputs), np.concatenate(said)
+    together = Boosted if name == BOOSTED else Leafwise
+    return together(stored, asked.outputs), np.concatenate(said)
 
 
 def _linear(asked: _Asked) -> tuple[Linear, Answers]:

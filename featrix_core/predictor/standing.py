@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-NETS, BOOSTED, LINEAR, TOGETHER = "nets", "boosted", "linear", "ensemble"
-_SAID = {NETS: "nets", BOOSTED: "boosted trees", LINEAR: "linear", TOGETHER: "together"}
+NETS, BOOSTED, LEAFWISE, LINEAR = "nets", "boosted", "leafwise", "linear"
+TOGETHER = "ensemble"
+_SAID = {
+    NETS: "nets",
+    BOOSTED: "boosted trees (CatBoost)",
+    LEAFWISE: "boosted trees (LightGBM)",
+    LINEAR: "linear",
+    TOGETHER: "together",
+}
 
 
 def standing(selector: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from featrix_core.predictor.peers import Peers, fit_peers
 from featrix_core.predictor.plan import PredictorPlan, plan_predictor
 from featrix_core.predictor.row_guard import RowGuard
 from featrix_core.predictor.shape import SimpleMLP
-from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS, TOGETHER
+from featrix_core.predictor.standing import LINEAR, NETS, TOGETHER
 from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.predictor.watch import remaining_notices
 from featrix_core.tables.schema import Notice
@@ -163,8 +163,8 @@ def _chosen(
     members: list[Any], coding: TargetCoding, peers: Peers, shares: dict[str, float]
 ) -> Ensemble:
     """Only what has a share is kept."""
-    boosted = peers.boosted if shares.get(BOOSTED, 0.0) > 0 else None
-    linear = peers.linear if shares.get(LINEAR, 0.0) > 0 else None
-    design = peers.design if boosted or linear else None
     used = {name: share for name, share in shares.items() if share > 0}
-    return Ensemble(members, coding.classification, used, design, boosted, linear)
+    trees = {name: each for name, each in peers.trees.items() if name in used}
+    linear = peers.linear if LINEAR in used else None
+    design = peers.design if trees or linear else None
+    return Ensemble(members, coding.classification, used, design, trees, linear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ from featrix_core.input_data_set import as_table
 from featrix_core.predictor.boosted import Boosted, fit_boosted
 from featrix_core.predictor.design import Design
 from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
+from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
 from featrix_core.predictor.linear import fit_linear
 from featrix_core.predictor.peers import fit_peers
-from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS, standing
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS, standing
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.splits import kfold
 
@@ -104,14 +106,36 @@ def test_dates_texts_and_levels_become_numbers() -> None:
     assert np.allclose(part.numbers_NF, read.numbers_NF[10:20], atol=1e-5)
 
 
+KINDS = [(fit_boosted, Boosted), (fit_leafwise, Leafwise)]
+
+
+@pytest.mark.parametrize(("fit", "kind"), KINDS)
 def test_trees_are_the_same_bytes_twice(
-    design: Design, batch: TokenBatch, labels: NDArray[np.int64], folds: list[Fold]
+    fit: Any,
+    kind: Any,
+    design: Design,
+    batch: TokenBatch,
+    labels: NDArray[np.int64],
+    folds: list[Fold],
 ) -> None:
     read = design.features(batch)
-    trees, again = (fit_boosted(read, labels, 2, *folds[0], SEED) for _ in range(2))
+    trees, again = (fit(read, labels, 2, *folds[0], SEED) for _ in range(2))
     assert trees.stored == again.stored
-    assert (Boosted(trees.stored, 2).answer(read) == trees.answer(read)).all()
+    assert (kind(trees.stored, 2).answer(read) == trees.answer(read)).all()
     assert trees.answer(read.rows(slice(0, 0))).shape == (0, 2)
+    held = folds[0][1]
+    said = trees.answer(read.rows(held))
+    assert np.allclose(np.exp(said).sum(axis=1), 1.0, atol=1e-4)
+    assert loss_of(said, labels[held]) < loss_of(np.log(np.full_like(said, 0.5)), labels[held])
+
+
+def test_leafwise_trees_of_numbers(design: Design, batch: TokenBatch, folds: list[Fold]) -> None:
+    read = design.features(batch)
+    target = np.nan_to_num(read.numbers_NF[:, 0])
+    target = ((target - target.mean()) / target.std()).astype(np.float32)
+    train, held = folds[0]
+    said = fit_leafwise(read, target, 1, train, held, SEED).answer(read.rows(held))
+    assert said.shape == (len(held), 1) and loss_of(said, target[held]) < 0.5 * target[held].var()
 
 
 def test_a_class_that_no_training_row_has(design: Design, batch: TokenBatch) -> None:
@@ -120,6 +144,9 @@ def test_a_class_that_no_training_row_has(design: Design, batch: TokenBatch) -> 
     read = design.linear(batch, design.features(batch))
     for said in (
         fit_boosted(design.features(batch), target, 3, train, held, SEED).answer(
+            design.features(batch)
+        ),
+        fit_leafwise(design.features(batch), target, 3, train, held, SEED).answer(
             design.features(batch)
         ),
         fit_linear(read[train], target[train], 3, 0.1).answer(read),
@@ -156,7 +183,7 @@ def test_a_fold_of_one_label_leaves_the_others_out(design: Design, batch: TokenB
     early = [(np.arange(60), np.arange(60, 130)), (np.arange(130), np.arange(130, 200))]
     for target in (late, late.astype(np.float32)):
         peers = fit_peers(design, batch, target, 2 if target is late else 1, early, SEED)
-        assert peers.answers == {} and set(peers.left_out) == {BOOSTED, LINEAR}
+        assert peers.answers == {} and set(peers.left_out) == {BOOSTED, LEAFWISE, LINEAR}
     many = np.arange(batch.n_rows) % 30
     peers = fit_peers(design, batch, many, 30, early, SEED)
     assert set(peers.answers) == {LINEAR} and "20 classes" in peers.left_out[BOOSTED]
@@ -167,18 +194,25 @@ def test_columns_that_do_not_vary_leave_the_trees_out(
 ) -> None:
     same = _tokens(few_space, pd.concat([few.head(1)] * len(few), ignore_index=True))
     peers = fit_peers(Design.fit(few_space.tokenizer, same), same, labels, 2, folds, SEED)
-    assert "constant" in peers.left_out[BOOSTED] and set(peers.answers) == {LINEAR}
+    assert "constant" in peers.left_out[BOOSTED] and set(peers.answers) == {LEAFWISE, LINEAR}
+    assert (np.ptp(peers.answers[LEAFWISE][: len(folds[0][1])], axis=0) < 1e-6).all()
 
 
+@pytest.mark.parametrize(("fit", "kind"), KINDS)
 def test_the_bytes_of_trees_do_not_depend_on_threads(
-    design: Design, batch: TokenBatch, labels: NDArray[np.int64], folds: list[Fold]
+    fit: Any,
+    kind: Any,
+    design: Design,
+    batch: TokenBatch,
+    labels: NDArray[np.int64],
+    folds: list[Fold],
 ) -> None:
     stored, threads = [], torch.get_num_threads()
     for count in (1, 2):
         torch.set_num_threads(count)
-        stored += fit_boosted(design.features(batch), labels, 2, *folds[0], SEED).stored
+        stored += fit(design.features(batch), labels, 2, *folds[0], SEED).stored
     torch.set_num_threads(threads)
-    assert stored[0] == stored[1]
+    assert stored[0] == stored[1] and kind(stored, 2).outputs == 2
 
 
 def test_blends_are_means_of_probabilities() -> None:
@@ -225,7 +259,7 @@ def test_a_predictor_is_a_blend_and_says_so(
     blended: SinglePredictor, few: pd.DataFrame, tmp_path: Path
 ) -> None:
     selector = blended.training_info["selector"]
-    assert set(selector["losses"]) == {"nets", "boosted", "linear", "ensemble"}
+    assert set(selector["losses"]) == {"nets", "boosted", "leafwise", "linear", "ensemble"}
     assert selector["losses"]["ensemble"] <= selector["losses"]["nets"]
     assert "Out of fold" in standing(selector) and "nets" in standing(selector)
     blended.save(tmp_path / "one")
