@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 DEMO_DIR ?= out/demo
 PYTEST_ARGS ?=
 
-.PHONY: help setup setup-test demo test lint format pipelines bench-quick bench-adult clean
+.PHONY: help setup setup-test demo test test-here lint format pipelines bench-quick bench-adult clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,10 @@ demo: setup ## the full pipeline on the German credit data; results under out/de
 	@$(BIN)/featrix run --config examples/demo.json --workdir $(DEMO_DIR)
 
 # Two workers, one thread each: torch would otherwise start one thread per core in every worker.
-test: setup-test lint ## all tests but those in containers
+test: test-here ## all tests; those in containers last, as their images take both cores to build
+	@$(MAKE) --no-print-directory test-containers
+
+test-here: setup-test lint ## all tests but those in containers
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/containers $(PYTEST_ARGS)
 
 .PHONY: images test-containers
