@@ -16,6 +16,9 @@ from featrix_core.encoders.repeats import repeated
 FEATURES = 20
 CYCLICAL = 16
 """The first features: sine and cosine of eight turns; four linear ones follow."""
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
+"""Seconds since 1970 of the first moment of year 1 and of the last one of 9999."""
+_USUAL = 20.0
 
 
 def timestamp_features(
@@ -36,8 +39,8 @@ def _features(
     missing = ~np.isfinite(seconds_N)
     hours = np.where(np.isfinite(offsets_N), offsets_N, 0.0)
     local = np.where(missing, 0.0, seconds_N) + hours * 3600.0
-    # Whole seconds: years like 9999 lie beyond what nanoseconds can count.
-    whole = np.floor(np.clip(local, -6e10, 2.5e11)).astype(np.int64)
+    # Whole seconds: years like 9999, or 0014 for 2014, lie beyond what nanoseconds can count.
+    whole = np.floor(np.clip(local, _FIRST, _LAST)).astype(np.int64)
     stamp = pd.DatetimeIndex(whole.astype("datetime64[s]"))
     year = stamp.year.to_numpy(np.float64)
     day_of_year = stamp.dayofyear.to_numpy(np.float64)
@@ -64,6 +67,15 @@ def _features(
     angles = np.stack(turns).astype(np.float32) * np.float32(2.0 * np.pi)
     np.sin(angles, out=features[0:CYCLICAL:2])
     np.cos(angles, out=features[1:CYCLICAL:2])
-    features[CYCLICAL:] = np.clip(np.stack(linear), -20, 20)
+    features[CYCLICAL:] = _tamed(np.stack(linear))
     features[:, missing] = 0.0
     return np.ascontiguousarray(features.T)
+
+
+def _tamed(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What lies beyond the usual grows slowly: no year is too loud, and their order stays."""
+    beyond = np.maximum(np.abs(numbers) - _USUAL, 0.0)
+    tamed: NDArray[np.float64] = np.clip(numbers, -_USUAL, _USUAL) + np.sign(numbers) * np.log1p(
+        beyond
+    )
+    return tamed

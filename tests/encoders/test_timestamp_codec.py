@@ -64,3 +64,12 @@ def test_days_that_recur_have_the_features_of_single_ones() -> None:
     assert all(repeated(part) is None for part in parts)
     single = np.concatenate([timestamp_features(part, np.zeros(500)) for part in parts])
     np.testing.assert_array_equal(whole, single)
+
+
+def test_years_that_lost_their_century_keep_their_calendar_and_their_order() -> None:
+    given_, meant = _features("0014-11-19 17:40"), _features("2014-11-19 17:40")
+    # 400 years have as many days as weeks have: the calendar of year 14 is that of 2014.
+    np.testing.assert_allclose(given_[:, :CYCLICAL], meant[:, :CYCLICAL], atol=1e-5)
+    early, later, last = _features("0014-11-19", "0015-02-03", "9999-12-31")
+    assert early[-1] < later[-1] < last[-1]
+    assert max(abs(early).max(), abs(last).max()) < 30.0
