@@ -22,6 +22,7 @@ from featrix_core.strings.embedder import LocalTextEmbedder
 from featrix_core.strings.http_embedder import HttpTextEmbedder
 
 ROWS = 300
+pytestmark = pytest.mark.filterwarnings("ignore:Task '.*'. settings .* have no effect:UserWarning")
 
 
 def _free_port() -> int:
@@ -153,6 +154,12 @@ def test_the_predictor_is_registered_and_scores_the_hold_out(run: Path) -> None:
     scored = pd.read_parquet(predictions)
     assert len(scored) == ROWS // 5
     assert (run / "mlflow.db").is_file()
+
+
+def test_the_report_is_a_page_of_its_own(run: Path) -> None:
+    (page,) = run.rglob("report*/page")
+    text = page.read_text(encoding="utf-8")
+    assert text.lstrip().lower().startswith("<!doctype html") and "class" in text
 
 
 def test_the_steps_asked_the_service(run: Path, service: tuple[str, str]) -> None:
