@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -19,6 +20,9 @@ KEEP_ALIVE = 75
 RESERVED = 64
 """Connections beyond the limit that are still taken, to answer health probes and to say what is wrong."""
 _HEAD_SECONDS = 10.0
+# The kernel would otherwise take megabytes: answers that nobody reads would count as taken, and of one that is
+# read slowly nothing would move for seconds. Linux doubles it, for its own bookkeeping.
+_SEND_BYTES = 128 * 1024
 
 
 def connection_of(service: StringsService) -> type[H11Protocol]:
@@ -37,6 +41,9 @@ def connection_of(service: StringsService) -> type[H11Protocol]:
         _unread: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES
+            )
             super().connection_made(transport)
             metrics.connections.set(len(self.connections))
             beyond = self._make_room()

@@ -169,6 +169,46 @@ def test_who_takes_nothing_makes_room(
             time.sleep(0.02)
 
 
+def test_what_nobody_reads_is_not_left_to_the_kernel(narrow: StringsService) -> None:
+    """Its room stays taken also where an answer would fit into the send buffer of a fast connection."""
+    texts = TEXTS[:600]
+    with in_thread(narrow) as (port, _), contextlib.ExitStack() as opened:
+        assert len(_all(_caller(port, opened, _request(texts)))[1]) < 2 * 2**20
+        while _metric(narrow, "answer_bytes"):
+            time.sleep(0.02)
+        _caller(port, opened, _request(texts))
+        deadline = time.monotonic() + 10
+        while not _metric(narrow, "answer_bytes") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(1.0)
+        assert _metric(narrow, "answer_bytes") == len(texts) * 2 * DIMENSION
+
+
+def test_a_steady_slow_reader_does_not_count_as_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newcomers for whom there is no room are sent away, and what is being read is read to its end."""
+    monkeypatch.setattr(answers, "_STALLED_SECONDS", 0.8)
+    texts, rate = TEXTS[:2600], 1_250_000  # more than a send buffer that grows would take
+    service = StringsService(
+        find_weights(), limits=Limits(answer_bytes=(len(texts) + 64) * 2 * DIMENSION)
+    )
+    service.load()
+    with in_thread(service) as (port, _), contextlib.ExitStack() as opened:
+        whole = len(_all(_caller(port, opened, _request(texts)))[1])
+        slow = _caller(port, opened, _request(texts))
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        taken, started, refused = 0, time.monotonic(), 0
+        while taken < whole:
+            more = slow.recv(rate // 20)
+            assert more, f"cut off after {taken} bytes"
+            taken += len(more)
+            time.sleep(max(0.0, taken / rate - (time.monotonic() - started)))
+            if taken > (refused + 1) * whole // 8 and _metric(service, "answer_bytes"):
+                head, _ = _all(_caller(port, opened, _request(TEXTS[:100])))
+                refused += head.startswith(b"HTTP/1.1 429")
+        assert refused > 3
+        assert _metric(service, "given_up_answers_total") == 0
+
+
 def test_an_answer_has_its_time(narrow: StringsService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "TAKEN_SECONDS", 1.0)
     with in_thread(narrow) as (port, state), contextlib.ExitStack() as opened:
