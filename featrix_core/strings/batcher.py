@@ -23,6 +23,9 @@ _AHEAD_TOKENS = (
 )
 _SHARE_TOKENS = 192  # below that a batch is not split for another thread's sake
 _TEXTS_A_TURN = 8  # of each waiting request; batches take texts by length, not by turn
+_MOST_IN_A_TURN = (
+    64  # requests that count; with all of some hundreds a larger one would wait for 8 texts each
+)
 _TOKENIZE = 128  # texts tokenized at once
 _TOKENIZE_CHARACTERS = 64 * 1024  # of those: no small request waits for 128 long texts
 _CHEAP_PADDING = 32  # padding tokens that cost less than a batch more
@@ -290,7 +293,7 @@ class Batcher:
             if len(batch) * longest >= budget:
                 break
         self._waiting_tokens -= tokens
-        passed = len(batch) / (_TEXTS_A_TURN * max(1, len(self._orders)))
+        passed = len(batch) / (_TEXTS_A_TURN * max(1, min(_MOST_IN_A_TURN, len(self._orders))))
         self._turn = max(turn, self._turn + passed)
         return [entry for entry in batch if self._is_wanted(entry)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +220,39 @@ def test_a_stream_of_small_requests_holds_up_no_large_one(model: OnnxMiniLM) -> 
     assert done.is_set()
     gate.permits.release(1000)
     batcher.stop()
+
+
+class Instant:
+    """Vectors of nothing, and as many tokens as a text begins with."""
+
+    name = "onnx"
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[0] * int(text.split()[0]) for text in texts]
+
+    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+        return np.zeros((len(tokens), 384), np.int16)
+
+
+@pytest.mark.parametrize("callers", [64, 200, 500])
+def test_many_callers_of_one_text_leave_a_larger_request_its_share(callers: int) -> None:
+    """Each asks again once answered; a request of 32 texts is done after 32 of each of them, and some."""
+    batcher, metrics = _batcher(Instant(), entries=10, limits=Limits(waiting_texts=10**6))
+    asked, done = itertools.count(), threading.Event()
+
+    def ask_again() -> None:
+        number = next(asked)
+        if not done.is_set():
+            batcher.submit([f"{8 + number % 9} caller {number}"], ask_again)
+
+    with batcher._changed:  # nothing is computed before all have asked
+        for _ in range(callers):
+            ask_again()
+        batcher.submit([f"{8 + n % 9} large {n}" for n in range(32)], done.set)
+    assert done.wait(60)
+    computed = _figure(metrics, "computed_texts_total")
+    batcher.stop()
+    assert computed <= 1.5 * 32 * (callers + 1)
 
 
 def test_too_much_waiting_is_refused(model: OnnxMiniLM) -> None:
