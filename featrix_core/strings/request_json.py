@@ -6,6 +6,7 @@ of lists or of a hundred thousand brackets is refused before it grows; 16 MiB of
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TypeVar
 
@@ -22,9 +23,11 @@ from featrix_core.strings.limits import (
 from featrix_core.strings.schemas import ENCODINGS, MODEL_NAMES
 
 _OTHER_STRINGS = 1024  # names and values besides the texts of a large body
+_PART = 64 * 1024
+_MALFORMED = "The body is not valid JSON in UTF-8"
 _PATH = re.compile(r"`\$\.(\w+)(?:\[(\d+)\])?")
 _WANTED = re.compile(r"Expected `([a-z |]+)`")
-_LACKING = re.compile(r"missing required field `(\w+)`")
+_LACKING = re.compile(r"Object missing required field `(\w+)`")
 
 
 class _Embed(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,6 +63,7 @@ def openai_request(body: bytes | bytearray, limits: Limits) -> tuple[list[str], 
         MalformedError, InvalidError, TooLargeError: it is not what it should be.
     """
     asked = _decoded(body, _OPENAI, limits)
+    _check_passed_over(body)
     if asked.model not in MODEL_NAMES:
         raise InvalidError(f"The field 'model' must be {MODEL_NAMES[0]!r}", "model")
     if asked.encoding_format not in ENCODINGS:
@@ -86,15 +90,31 @@ def _decoded(
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # What the parser says may quote the body, and with it somebody's texts.
-        raise MalformedError("The body is not valid JSON in UTF-8") from None
+        raise MalformedError(_MALFORMED) from None
+
+
+def _check_passed_over(body: bytes | bytearray) -> None:
+    """The decoder reads bytes of fields that it does not know as they come."""
+    if body.isascii():
+        return
+    decoder, whole = codecs.getincrementaldecoder("utf-8")(), memoryview(body)
+    try:
+        # In parts: as one string, a body with a single emoji takes four times its size.
+        for start in range(0, len(body), _PART):
+            decoder.decode(whole[start : start + _PART], start + _PART >= len(body))
+    except UnicodeDecodeError:
+        raise MalformedError(_MALFORMED) from None
 
 
 def _invalid(said: str) -> InvalidError:
-    """The error of what msgspec says of types, without names that the caller chose."""
-    if lacking := _LACKING.search(said):
-        return InvalidError(f"The field {lacking[1]!r} is missing", lacking[1])
-    if "unknown field" in said:
+    """The error of what msgspec says of types, without names that the caller chose.
+
+    Such a name stands in what is said of unknown fields alone, so that is ruled out first.
+    """
+    if said.startswith("Object contains unknown field"):
         return InvalidError("Only the field 'texts' is known here")
+    if lacking := _LACKING.fullmatch(said):
+        return InvalidError(f"The field {lacking[1]!r} is missing", lacking[1])
     found = _PATH.search(said)
     if found is None:
         return InvalidError("The body must be a JSON object")

@@ -102,6 +102,54 @@ def test_what_would_grow_is_refused_early(
     assert peak < 2**20
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"x": "\xff"',
+        b'"\xff": 1',
+        b'"user": "\xc3"',
+        b'"x": ["\xed\xa0\x80", {}]',
+        b'"x": "\xc0\x80"',
+    ],
+)
+def test_bytes_that_are_not_utf8_are_refused_wherever_they_stand(more: bytes) -> None:
+    body = b'{"model": "all-MiniLM-L6-v2", "input": "gr\xc3\xb6\xc3\x9fer", %b}'
+    assert openai_request(body % b'"x": "\xc3\xb6"', LIMITS) == (["größer"], False)
+    for hurt in (body % more, bytearray(body % more)):
+        with pytest.raises(MalformedError, match="UTF-8"):
+            openai_request(hurt, LIMITS)
+
+
+def test_characters_may_lie_across_parts_of_a_large_body() -> None:
+    for shift in range(4):
+        body = b'{"model": "all-MiniLM-L6-v2", "input": "a", "x": "%b%b"}'
+        body %= b"a" * shift, "🙂".encode() * 2**18
+        tracemalloc.start()
+        try:
+            assert openai_request(body, LIMITS) == (["a"], False)
+            assert tracemalloc.get_traced_memory()[1] < len(body)
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "secret",
+        "missing required field `secret`",
+        "`$.secret",
+        "Expected `secret` - at `$.secret[3]`",
+    ],
+)
+def test_no_error_names_a_field_of_the_callers(name: str) -> None:
+    for body in ({"texts": ["a"], name: 1}, {name: 1}):
+        with pytest.raises(InvalidError) as raised:
+            embed_texts(json.dumps(body).encode(), LIMITS)
+        assert "secret" not in f"{raised.value} {raised.value.param}"
+    with pytest.raises(InvalidError, match="'texts' is missing"):
+        embed_texts(b"{}", LIMITS)
+
+
 def test_what_nobody_asked_for_takes_no_memory() -> None:
     more = b"[%b]" % b",".join([b'{"a": [1, 2]}'] * 4000)
     more += b"".join(b', "k%d": [[[[]]], {}, 1.5e3, null, true]' % n for n in range(1000))
