@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "strings-service.md"
 MARKS = "<!-- strings:start -->", "<!-- strings:end -->"
 CALLERS = (1, 8, 64)
 _PER_REQUEST = 64
+_SOAK_ENTRIES = 2048  # of the soak's cache: full within seconds, so that memory can be flat
+_FULL_SECONDS = 60.0
 _BATCH_SIZES = (32, 64, 128)  # of encode; 32 is its default
 
 
@@ -79,17 +81,23 @@ SHORT = Scale(
 def throughput(
     service: Service, texts: list[str], callers: int, per_request: int, accept: str = BINARY
 ) -> float:
-    """Texts per second over HTTP with so many callers."""
+    """Texts per second over HTTP with so many callers; the compact form is decoded, JSON only received."""
+
+    def one(asked: list[str]) -> bool:
+        if accept == BINARY:
+            return len(service.vectors(asked)) == len(asked)
+        return service.embed(asked, accept) == 200
+
     requests = [texts[at : at + per_request] for at in range(0, len(texts), per_request)]
     with ThreadPoolExecutor(callers) as pool:
         list(
             pool.map(lambda _: service.ready(), range(callers))
         )  # threads and connections are there
         started = time.perf_counter()
-        statuses = set(pool.map(lambda asked: service.embed(asked, accept), requests))
+        served = all(list(pool.map(one, requests)))
         seconds = time.perf_counter() - started
-    if statuses != {200}:
-        raise SystemExit(f"Answers {statuses}")
+    if not served:
+        raise SystemExit("A request was refused")
     return len(texts) / seconds
 
 
@@ -188,14 +196,37 @@ def decoding() -> dict[str, float]:
     return took
 
 
+def only_served(answers: Mapping[str, int]) -> None:
+    """Refuse a load that was none.
+
+    Raises:
+        SystemExit: callers saw other answers than 200, or none at all.
+    """
+    if set(answers) != {"200"}:
+        raise SystemExit(
+            f"The callers beside were answered {dict(answers) or 'nothing'}, not only 200"
+        )
+
+
 def soak(service: Service, seconds: float) -> dict[str, Any]:
-    """64 callers for a while: what was answered, and the memory as it went."""
+    """64 callers for a while: what was answered, and the memory as it went once the cache was full.
+
+    Raises:
+        SystemExit: the cache does not fill, or nothing was served.
+    """
     mib = []
     with load(service, 64, 5) as answers:
+        full = time.monotonic() + _FULL_SECONDS
+        while service.figure("cache_entries") < _SOAK_ENTRIES:
+            if time.monotonic() > full:
+                raise SystemExit(f"The cache is not full after {_FULL_SECONDS:.0f} seconds")
+            time.sleep(0.1)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(min(5.0, seconds / 10))
             mib.append(service.memory())
+    if not answers["200"]:
+        raise SystemExit(f"Nothing was served: {dict(answers)}")
     fifth = -(-len(mib) // 5)
     first, last = float(np.median(mib[:fifth])), float(np.median(mib[-fifth:]))
     errors = sum(count for status, count in answers.items() if status not in ("200", "429"))
@@ -225,13 +256,20 @@ def measure(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
         keep("latency_idle", latency(lambda text: service.embed([text]), scale.requests, 3))
         keep("uncached", uncached(service, scale))
         keep("cached_per_second", cached(service, scale))
-        with load(service, 8, 6):
+        with load(service, 8, 6) as beside:
             time.sleep(1.0)
             loaded = latency(lambda text: service.embed([text]), scale.requests // 4, 4)
+        only_served(beside)
         keep("latency_loaded", loaded)
     with Service(cache_entries=scale.cache_entries) as service:
         starts.append(service.start_seconds)
-        keep("memory", strings_memory.of_service(service, scale.cache_entries))
+        memory = strings_memory.of_cache(service, scale.cache_entries)
+    # Small caches: they are full at once, so what a peak holds or what still grows is something else.
+    with Service(cache_entries=strings_memory.FEW) as service:
+        starts.append(service.start_seconds)
+        keep("memory", strings_memory.whole(strings_memory.of_requests(service), memory))
+    with Service(cache_entries=_SOAK_ENTRIES) as service:
+        starts.append(service.start_seconds)
         keep("soak", soak(service, scale.soak_seconds))
     # A fresh one: its memory is that of a start, as the jobs' is.
     with Service() as service:

@@ -15,6 +15,8 @@ from featrix_core.strings.limits import Limits
 CHART = Path(__file__).parents[1] / "charts" / "string-embedding"
 _LONG = 64  # texts of as many tokens as the model reads
 _CALLERS = 8
+FEW = 100
+"""Entries of a cache that takes next to nothing."""
 # What every training job imports comes first: the libraries are there with either embedder.
 _JOB = """
 import sys
@@ -37,11 +39,10 @@ def reserved() -> int:
     return int(found[1])
 
 
-def of_service(service: Service, entries: int) -> dict[str, float]:
-    """MiB after the start, after the largest batches and requests, and with a full cache of so many entries.
+def of_requests(service: Service) -> dict[str, float]:
+    """MiB while the model was loaded, after that, and at most under the largest batches and requests.
 
-    `beside_cache_mib`: the most that the process held since it was ready, less what it says that its cache takes;
-    or what it held at most while it loaded, when its cache was empty.
+    The service has a cache of `FEW` entries: its texts would else count as what requests take.
     """
     found = {"started_mib": service.memory(), "loading_mib": service.memory("VmHWM")}
     service.forget_peak()
@@ -49,29 +50,52 @@ def of_service(service: Service, entries: int) -> dict[str, float]:
     with ThreadPoolExecutor(_CALLERS) as pool:
         _all_served(pool.map(service.embed, [[f"{n} {longest}"] * 2 for n in range(_LONG)]))
         found["largest_batch_mib"] = service.memory("VmHWM")
-        # As large as bodies may be: one text, so that time goes into reading and writing alone.
-        limits = Limits()
-        text = "x" * (limits.body_bytes // limits.texts - 8)
-        body = json.dumps({"texts": [text] * limits.texts}).encode()
-        _all_served(pool.map(service.send, [body] * 2, ["application/json"] * 2))
+        _all_served([service.send(largest_body(0))])
         # Together more than is taken at a time: 429 is an answer too.
-        statuses = set(pool.map(service.send, [body] * _CALLERS, ["application/json"] * _CALLERS))
+        bodies = [largest_body(1 + n) for n in range(_CALLERS)]
+        statuses = set(pool.map(service.send, bodies, ["application/json"] * _CALLERS))
         if not statuses <= {200, 429}:
             raise SystemExit(f"Answers {statuses}")
-        found["largest_requests_mib"] = service.memory("VmHWM")
-        step = min(limits.texts, -(-entries // _CALLERS))
+    found["largest_requests_mib"] = service.memory("VmHWM")
+    return found
+
+
+def largest_body(number: int) -> bytes:
+    """As large as bodies may be, of distinct texts that take four bytes a character once they are decoded.
+
+    Each is one long word, of which the model reads little: time goes into reading and writing.
+    """
+    limits = Limits()
+    fill = "x" * (limits.body_bytes // limits.texts - 32)
+    texts = [f"{number} {n} {fill}\N{SLIGHTLY SMILING FACE}" for n in range(limits.texts)]
+    return json.dumps({"texts": texts}, ensure_ascii=False).encode()
+
+
+def of_cache(service: Service, entries: int) -> dict[str, float]:
+    """MiB at most with a full cache of so many entries, and what the service says that its cache takes.
+
+    Raises:
+        SystemExit: the cache is not full.
+    """
+    service.forget_peak()
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        step = min(Limits().texts, -(-entries // _CALLERS))
         for start in range(0, entries + step, _CALLERS * step):
             asked = [texts_of("short categories", step, 10**9 + start + n) for n in range(_CALLERS)]
             _all_served(pool.map(service.embed, asked))
-    found["cache_entries"] = service.figure("cache_entries")
+    found = {"cache_entries": service.figure("cache_entries")}
     if found["cache_entries"] != entries:
         raise SystemExit(f"The cache holds {found['cache_entries']:.0f} entries of {entries}")
     found["cache_mib"] = service.figure("cache_bytes") / 2**20
     found["full_cache_mib"] = service.memory()
     found["most_mib"] = service.memory("VmHWM")
-    found["beside_cache_mib"] = max(found["most_mib"] - found["cache_mib"], found["loading_mib"])
-    found["reserved_mib"] = float(reserved())
     return found
+
+
+def whole(requests: dict[str, float], cache: dict[str, float]) -> dict[str, float]:
+    """Both, with `beside_cache_mib`: the most that is held after loading, less what the cache takes."""
+    beside = max(requests["largest_requests_mib"], cache["most_mib"] - cache["cache_mib"])
+    return {**requests, **cache, "beside_cache_mib": beside, "reserved_mib": float(reserved())}
 
 
 def _all_served(statuses: object) -> None:

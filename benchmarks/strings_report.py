@@ -28,6 +28,7 @@ def targets(result: Result) -> list[dict[str, Any]]:
             "<=",
             _FLAT,
         ),
+        ("memory while loading, MiB", memory["loading_mib"], "<=", memory["reserved_mib"]),
         ("memory beside the cache, MiB", memory["beside_cache_mib"], "<=", memory["reserved_mib"]),
         ("MiB saved by jobs that share a service", jobs["saved_mib"], ">=", 0.0),
     ]
@@ -50,7 +51,8 @@ def lines(result: Result) -> list[str]:
         found.append(f"| {row['what']} | {row['figure']:,.4g} | {row['aim']} | {met} |")
     found += [
         "",
-        "| texts | callers | texts a request | over HTTP, per second | `encode`, per second | ratio |",
+        "| texts | callers | texts a request | over HTTP (compact form, decoded), per second "
+        "| `encode`, per second | ratio |",
         "| --- | --: | --: | --: | --: | --: |",
     ]
     for row in result["uncached"]:
@@ -75,9 +77,10 @@ def lines(result: Result) -> list[str]:
         f"{decoding}.",
         f"- Memory in MiB: {held['loading']} at most while loading, {held['started']} when ready, "
         f"{held['largest_batch']} at most after the longest texts, "
-        f"{held['largest_requests']} after the largest requests, {held['full_cache']} with "
+        f"{held['largest_requests']} at most after the largest requests; {held['full_cache']} with "
         f"{memory['cache_entries']:,.0f} entries in the cache, which takes {held['cache']} of them; at most "
-        f"{held['most']}. Beside the cache a pod needs {held['beside_cache']}; the chart reserves {held['reserved']}.",
+        f"{held['most']}. Beside the cache a pod needs {held['loading']} while loading and "
+        f"{held['beside_cache']} later; the chart reserves {held['reserved']}.",
         f"- {soaked['seconds']:.0f} s of 64 callers, answers by status: {_counts(soaked['answers'])}.",
         f"- {jobs['count']:.0f} jobs that import what training does, MiB in all: {held['shared_service']} with one "
         f"service (included), {held['own_torch']} with a model each in torch, {held['own_onnx']} in ONNX Runtime.",

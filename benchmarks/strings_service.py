@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 import urllib3
+from numpy.typing import NDArray
 
+from featrix_core.strings.grid import DIMENSION, STEPS_PER_UNIT
 from featrix_core.strings.schemas import BINARY
 
 _WORDS = (
@@ -78,11 +80,21 @@ class Service:
         """Status of a request for vectors."""
         return self.send(json.dumps({"texts": texts}).encode(), accept)
 
+    def vectors(self, texts: list[str]) -> NDArray[np.float32]:
+        """Vectors (n, 384) in the compact form, decoded as `HttpTextEmbedder` does."""
+        answer = self._post(json.dumps({"texts": texts}).encode(), BINARY)
+        if answer.status != 200:
+            raise SystemExit(f"A request was answered {answer.status}")
+        steps = np.frombuffer(answer.data, "<i2").reshape(len(texts), DIMENSION)
+        return steps.astype(np.float32) / np.float32(STEPS_PER_UNIT)
+
     def send(self, body: bytes, accept: str = BINARY) -> int:
         """Status of a request with this body."""
+        return int(self._post(body, accept).status)
+
+    def _post(self, body: bytes, accept: str) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": accept}
-        answer = self.http.request("POST", f"{self.url}/embed", body=body, headers=headers)
-        return int(answer.status)
+        return self.http.request("POST", f"{self.url}/embed", body=body, headers=headers)
 
     def figure(self, series: str) -> float:
         """A figure of its metrics."""

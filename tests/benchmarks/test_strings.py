@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks import strings, strings_memory, strings_report
 from benchmarks.strings_service import KINDS, Service, load, texts_of
+from featrix_core.strings.limits import Limits
+from featrix_core.strings.request_json import embed_texts
 
 
 def _result(**changed: Any) -> dict[str, Any]:
@@ -63,6 +65,7 @@ def test_texts_are_never_the_same_twice() -> None:
         ({"soak": {"errors": 1}}, "errors"),
         ({"soak": {"last_mib": 530.0}}, "memory at the end"),
         ({"memory": {"beside_cache_mib": 769.0}}, "beside the cache"),
+        ({"memory": {"loading_mib": 769.0}}, "while loading"),
         ({"jobs": {"saved_mib": -1.0}}, "saved"),
     ],
 )
@@ -89,6 +92,22 @@ def test_the_document_shows_the_result() -> None:
 
 def test_the_reserve_is_read_from_the_chart() -> None:
     assert 256 < strings_memory.reserved() < 2048
+
+
+@pytest.mark.parametrize("answers", [{}, {"429": 3}, {"200": 9, "429": 1}, {"callers failed": 1}])
+def test_a_load_that_was_none_is_told(answers: dict[str, int]) -> None:
+    strings.only_served({"200": 1})
+    with pytest.raises(SystemExit, match="not only 200"):
+        strings.only_served(answers)
+
+
+def test_the_largest_bodies_are_distinct_wide_texts() -> None:
+    bodies = [strings_memory.largest_body(n) for n in (0, 8)]
+    for body in bodies:
+        assert 0.98 < len(body) / Limits().body_bytes <= 1
+        texts = embed_texts(body, Limits())
+        assert len(set(texts)) == Limits().texts and all(max(text) > "\uffff" for text in texts)
+    assert bodies[0] != bodies[1]
 
 
 def test_callers_in_a_process_of_their_own() -> None:
