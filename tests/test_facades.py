@@ -109,7 +109,8 @@ def test_two_trainings_give_the_same_bytes(few: pd.DataFrame, tmp_path: Path) ->
         space.save(tmp_path / name / "space")
         predictor.save(tmp_path / name / "predictor")
     one, two, three = (_files(tmp_path / name) for name in ("one", "two", "three"))
-    assert one.keys() == two.keys() == three.keys()
+    # Another seed may give the models beside the nets other shares: those with none are not kept.
+    assert one.keys() == two.keys()
     assert [name for name in one if one[name] != two[name]] == []
     for name in ("space/weights.safetensors", "predictor/members.safetensors"):
         assert one[name] != three[name]
