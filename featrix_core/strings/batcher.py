@@ -298,8 +298,10 @@ class Batcher:
         return [entry for entry in batch if self._is_wanted(entry)]
 
     def _compute(self, batch: Sequence[_Entry]) -> None:
+        with self._changed:
+            alone = len(self._entries) == len(batch)  # nothing else is on its way
         started = time.perf_counter()
-        steps = self._engine.forward([entry.tokens for entry in batch]).astype("<i2")
+        steps = self._engine.forward([entry.tokens for entry in batch], alone).astype("<i2")
         metrics, counts = self._metrics, [len(entry.tokens) for entry in batch]
         metrics.compute_seconds.inc(time.perf_counter() - started)
         metrics.batch_texts.observe(len(batch))

@@ -28,8 +28,9 @@ class Engine(Protocol):
         """Token numbers of n texts, between 2 and 256 each."""
         ...
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
-        """Grid steps (n, 384) of n ≥ 1 tokenized texts, computed in the calling thread."""
+    def forward(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> NDArray[np.int16]:
+        """Grid steps (n, 384) of n ≥ 1 tokenized texts, computed in the calling thread; other threads may help a
+        batch that is `alone`."""
         ...
 
     def embed(
@@ -39,8 +40,8 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(name: EngineName, folder: Path) -> Engine:
-    """The engine of that name with the weights in `folder`.
+def load_engine(name: EngineName, folder: Path, threads: int = 1) -> Engine:
+    """The engine of that name with the weights in `folder`; `threads` may share a batch that is alone.
 
     Raises:
         FeatrixUserError: what it needs is not installed.
@@ -49,7 +50,7 @@ def load_engine(name: EngineName, folder: Path) -> Engine:
         require(*ONNX)
         from featrix_core.strings.onnx_engine import OnnxMiniLM
 
-        return OnnxMiniLM(folder)
+        return OnnxMiniLM(folder, threads)
     from featrix_core.strings.minilm import MiniLM
 
     return MiniLM(folder)

@@ -65,7 +65,7 @@ class MiniLM:
         """Token numbers of n texts, between 2 and 256 each."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+    def forward(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> NDArray[np.int16]:
         """Grid steps (n, 384) of n tokenized texts, computed by the calling thread alone."""
         import torch
 

@@ -3,9 +3,9 @@
 Legend: B texts of a batch · L tokens, padded · H width 384.
 
 ONNX Runtime's products add the terms of an element in an order that the matrix' inner size alone
-decides, and padding adds zeros only. With one thread per batch a text's vector therefore does not
-depend on the texts beside it, on their number or on the padding: a single text costs what it costs,
-and needs no fixed shapes as torch does. The tests hold this to the byte.
+decides, padding adds zeros only, and threads share out a product's rows and columns, never its terms. So a
+text's vector does not depend on the texts beside it, on their number, on the padding or on the threads: a single
+text costs what it costs, and needs no fixed shapes as torch does. The tests hold this to the byte.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ if TYPE_CHECKING:
 MAX_TOKENS = 256
 """What the model was made for; further tokens are not read."""
 _BATCH_TOKENS = 1024
+_MOST_SHARED = 4
+"""Threads of a batch that is alone: products this small are not worth more."""
 
 
 class OnnxMiniLM:
     """The model and its tokenizer, from a folder with safetensors and tokenizer.json.
 
-    Safe for threads, which compute side by side.
+    Safe for threads, which compute side by side. With `threads` above one, not to be used after a fork.
     """
 
     name: EngineName = "onnx"
 
-    def __init__(self, folder: Path) -> None:
-        """Build the graph and load it: `folder` was looked at before."""
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        """Build the graph and load it: `folder` was looked at before; `threads` share a batch that is alone."""
         from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
         from onnxruntime.capi.onnxruntime_pybind11_state import (
             SessionOptions,
@@ -51,26 +53,34 @@ class OnnxMiniLM:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        options = SessionOptions()
-        options.log_severity_level = 3
-        # One thread per batch, as the module's head says; batches run side by side instead.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = InferenceSession(
-            onnx_graph(folder / "model.safetensors"), options, providers=["CPUExecutionProvider"]
-        )
+        graph = onnx_graph(folder / "model.safetensors")
+
+        def session(threads: int) -> InferenceSession:
+            options = SessionOptions()
+            options.log_severity_level = 3
+            options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+            # A thread that waits for its share leaves its core to whoever reads requests.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+        # Side by side, batches of a thread each get more done; alone, a batch of two threads is there sooner. The
+        # second session has the weights once more (some 100 MB): a session's threads are fixed.
+        self._session = session(1)
+        self._shared = session(min(threads, _MOST_SHARED)) if threads > 1 else self._session
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token numbers of n texts, between 2 and 256 each."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+    def forward(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> NDArray[np.int16]:
         """Grid steps (n, 384) of n texts in one batch; n is at least 1."""
         counts_B = np.array([len(ids) for ids in tokens], np.int32)
         length = int(counts_B.max())
         ids_BL = np.zeros((len(tokens), length), np.int64)
         for row, ids in enumerate(tokens):
             ids_BL[row, : len(ids)] = ids
-        found = self._session.run(None, {"ids": ids_BL, "counts": counts_B})
+        session = self._shared if alone else self._session
+        found = session.run(None, {"ids": ids_BL, "counts": counts_B})
         hidden_BLH: NDArray[np.float32] = np.asarray(found[0])
         if (counts_B < length).any():
             hidden_BLH *= (np.arange(length) < counts_B[:, None])[:, :, None]

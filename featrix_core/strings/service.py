@@ -115,7 +115,7 @@ class StringsService:
         """Load the model and compute a vector with it; the service is ready afterwards."""
         self._fingerprint = fingerprint_of(self._engine, self._folder)
         self._revision = sha256_of(self._folder / WEIGHTS_FILE)
-        model = load_engine(self._engine, self._folder)
+        model = load_engine(self._engine, self._folder, self._threads)
         first = to_vectors(model.forward(model.tokenize(["a first text"])))
         if abs(float(np.linalg.norm(first)) - 1.0) > 1e-2:
             raise RuntimeError("The model's first vector has no unit length")

@@ -33,15 +33,17 @@ class Gate:
         self.open = threading.Event()
         self.begun = threading.Event()
         self.batches: list[int] = []
+        self.alone: list[bool] = []
         self.broken = False
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return self.model.tokenize(texts)
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+    def forward(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> NDArray[np.int16]:
         self.begun.set()
         assert self.open.wait(60)
         self.batches.append(len(tokens))
+        self.alone.append(alone)
         if self.broken:
             raise RuntimeError("out of memory")
         return self.model.forward(tokens)
@@ -56,11 +58,11 @@ class Turnstile(Gate):
         super().__init__(model)
         self.permits = threading.Semaphore(0)
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+    def forward(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> NDArray[np.int16]:
         self.begun.set()
         assert self.permits.acquire(timeout=60)
         self.open.set()
-        return super().forward(tokens)
+        return super().forward(tokens, alone)
 
     def let_through(self, batches: int) -> None:
         for _ in range(batches):
@@ -97,6 +99,19 @@ def _ask(batcher: Batcher, texts: list[str]) -> list[Vector]:
         return order
     assert done.wait(60)
     return order.vectors()
+
+
+def test_a_batch_is_alone_where_nothing_else_is_on_its_way(model: OnnxMiniLM) -> None:
+    gate = Turnstile(model)
+    batcher, _ = _batcher(gate)
+    batcher.submit(["one"], lambda: None)
+    assert gate.begun.wait(60)
+    batcher.submit(["two", "three"], lambda: None)
+    batcher.submit(["word " * 400], lambda: None)
+    gate.permits.release(3)
+    batcher.stop()
+    assert gate.batches == [1, 2, 1]
+    assert gate.alone == [True, False, True]
 
 
 @given(
@@ -230,7 +245,7 @@ class Instant:
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return [[0] * int(text.split()[0]) for text in texts]
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+    def forward(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> NDArray[np.int16]:
         return np.zeros((len(tokens), 384), np.int16)
 
 

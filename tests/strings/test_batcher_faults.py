@@ -41,7 +41,7 @@ class Picky:
             raise SystemExit(1)
         return self.model.tokenize(texts)
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.int16]:
+    def forward(self, tokens: Sequence[Sequence[int]], alone: bool = False) -> NDArray[np.int16]:
         if self.bad_ids in tokens:
             raise MemoryError
         return self.model.forward(tokens)

@@ -33,6 +33,17 @@ def test_the_same_bytes_in_any_batch(model: OnnxMiniLM, seed: int, sizes: list[i
         start, turn = start + len(rows), turn + 1
 
 
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_the_same_bytes_with_any_number_of_threads(model: OnnxMiniLM, threads: int) -> None:
+    """What a batch that is alone is computed with."""
+    several = OnnxMiniLM(find_weights(), threads)
+    tokens = model.tokenize(TEXTS)
+    for some in (tokens, *([ids] for ids in tokens)):
+        expected = model.forward(some)
+        np.testing.assert_array_equal(several.forward(some, alone=True), expected)
+        np.testing.assert_array_equal(several.forward(some), expected)
+
+
 def test_the_same_bytes_side_by_side(model: OnnxMiniLM) -> None:
     expected = model.embed(TEXTS)
     with ThreadPoolExecutor(4) as pool:
