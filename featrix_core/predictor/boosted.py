@@ -113,7 +113,7 @@ def _pool(
 
     if weights_N is not None and not weights_N.any():
         weights_N = None  # CatBoost refuses rows that all weigh nothing; here they are the only ones there are
-    codes = read.codes_NC[rows]
+    codes = read.codes_NK[rows]
     texts = np.array([str(k).encode() for k in range(int(codes.max(initial=0)) + 1)], object)
     data = FeaturesData(
         num_feature_data=np.ascontiguousarray(read.numbers_NF[rows])
@@ -126,10 +126,10 @@ def _pool(
 
 def _said(model: Any, read: Features, outputs: int) -> NDArray[np.float64]:
     """Probabilities (N, O), or numbers (N, 1)."""
-    if not len(read.codes_NC):
+    if not len(read.codes_NK):
         return np.ones((0, outputs))
     pool = _pool(read, slice(None))
-    threads = 1 if len(read.codes_NC) <= FEW_ROWS else torch.get_num_threads()
+    threads = 1 if len(read.codes_NK) <= FEW_ROWS else torch.get_num_threads()
     kind = "RawFormulaVal" if outputs == 1 else "Probability"
     said = np.asarray(model.predict(pool, prediction_type=kind, thread_count=threads), np.float64)
     return said[:, None] if outputs == 1 else said

@@ -3,14 +3,15 @@
 They read what the nets read, a `TokenBatch`, and not the table: so calibration, importance, guardrails and bundle
 are the same for all, and a row is parsed once.
 
-Legend: N rows · F numbers · C category columns · S scalar columns · U distinct texts · E sentence width ·
-P reduced width.
+Legend: N rows · F numbers · C category columns, X text columns, K = C + X · S scalar columns · U distinct texts ·
+E sentence width · P reduced width · V frequent texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,24 +27,42 @@ from featrix_core.tables.schema import ColumnSchema
 
 TEXT_PARTS = 16
 """Main directions that a text column's sentence vectors are read by."""
+LEAST_REPEATS, MOST_REPEATED = 5, 5_000
+"""A text with so many training rows is a category as well; at most so many of a column are."""
 LARGEST_VOCABULARY = 100
 """Categories, in order of frequency, that a linear model tells apart."""
 _CODE_WIDTH, _LEAST_BINS = 1_000, 8
 """A linear model reads about so many piecewise-linear bins over all numbers, and at least so many of one."""
 _SAMPLE = 5_000
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class Features:
-    """numbers_NF: float32, NaN where missing. codes_NC: place in a category column's vocabulary; 0 is missing,
-    1 a value that training never saw."""
+    """numbers_NF: float32, NaN where missing. codes_NK: place in a column's vocabulary, of category columns and then
+    of text columns; 0 is missing, 1 a value that training never saw, or a text that was rare."""
 
     numbers_NF: NDArray[np.float32]
-    codes_NC: NDArray[np.int64]
+    codes_NK: NDArray[np.int64]
 
     def rows(self, index: NDArray[np.int64] | slice) -> Features:
         """Some of the rows."""
-        return Features(self.numbers_NF[index], self.codes_NC[index])
+        return Features(self.numbers_NF[index], self.codes_NK[index])
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What trees read of the features: numbers_F and codes_K, true where they do."""
+
+    numbers_F: NDArray[np.bool_]
+    codes_K: NDArray[np.bool_]
+
+    def of(self, read: Features) -> Features:
+        """The features that are shown."""
+        return Features(
+            np.ascontiguousarray(read.numbers_NF[:, self.numbers_F]),
+            np.ascontiguousarray(read.codes_NK[:, self.codes_K]),
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,8 @@ class Design:
     """How features are made of a batch.
 
     order_VC: rank of a category among numbers or ordered levels, NaN where it has none; ordered: the columns that
-    have any. text_XEP, text_mean_XE: reduction of sentence vectors, by text column. mean_F, scale_F: of the numbers.
+    have any. text_XEP, text_mean_XE: reduction of sentence vectors, by text column; text_keys_XV: `_keys` of its
+    frequent texts, by frequency, 0 behind the last one. mean_F, scale_F: of the numbers. shown: what trees read.
     """
 
     offsets: tuple[int, ...]
@@ -60,13 +80,18 @@ class Design:
     ordered: tuple[int, ...]
     text_XEP: NDArray[np.float32]
     text_mean_XE: NDArray[np.float32]
+    text_keys_XV: NDArray[np.int64]
     mean_F: NDArray[np.float32]
     scale_F: NDArray[np.float32]
+    shown: Shown
 
     @classmethod
     def fit(cls, tokenizer: Tokenizer, batch: TokenBatch) -> Design:
-        """Learn the reduction of texts, and what is usual of every number, from training rows."""
+        """Learn the reduction of texts, the frequent ones, and what is usual of every number, from training rows;
+        trees read everything."""
         width, texts = batch.text_UE.shape[1], batch.text_NX.shape[1]
+        frequent = [_frequent(batch, place) for place in range(texts)]
+        keys = np.zeros((texts, max(map(len, frequent), default=0)), np.int64)
         basis = np.zeros((texts, width, TEXT_PARTS), np.float32)
         centre = np.zeros((texts, width), np.float32)
         for place in range(texts):
@@ -75,28 +100,44 @@ class Design:
             if len(vectors) > 1:
                 mean, directions, _ = main_directions(vectors, TEXT_PARTS)
                 centre[place], basis[place, :, : directions.shape[1]] = mean, directions
-        none = np.zeros(0, np.float32)
-        learned = {"text": basis, "text_mean": centre, "mean": none, "scale": none}
+            keys[place, : len(frequent[place])] = frequent[place]
+        none, nothing = np.zeros(0, np.float32), np.zeros(0, np.bool_)
+        learned: dict[str, NDArray[Any]] = {
+            "text": basis,
+            "text_mean": centre,
+            "text_keys": keys,
+            "mean": none,
+            "scale": none,
+            "shown_numbers": nothing,
+            "shown_codes": nothing,
+        }
         bare = cls.from_state(tokenizer, learned)
-        numbers = np.ma.masked_invalid(bare.features(batch).numbers_NF)
+        read = bare.features(batch)
+        numbers = np.ma.masked_invalid(read.numbers_NF)
         scale = numbers.std(axis=0).filled(1.0)
         return replace(
             bare,
+            shown=Shown(
+                *(np.ones(part.shape[1], np.bool_) for part in (read.numbers_NF, read.codes_NK))
+            ),
             mean_F=numbers.mean(axis=0).filled(0.0).astype(np.float32),
             scale_F=np.where(scale > 1e-6, scale, 1.0).astype(np.float32),
         )
 
-    def state(self) -> dict[str, NDArray[np.float32]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """What was learned, for the bundle."""
         return {
             "text": self.text_XEP,
             "text_mean": self.text_mean_XE,
+            "text_keys": self.text_keys_XV,
+            "shown_numbers": self.shown.numbers_F,
+            "shown_codes": self.shown.codes_K,
             "mean": self.mean_F,
             "scale": self.scale_F,
         }
 
     @classmethod
-    def from_state(cls, tokenizer: Tokenizer, state: Mapping[str, NDArray[np.float32]]) -> Design:
+    def from_state(cls, tokenizer: Tokenizer, state: Mapping[str, NDArray[Any]]) -> Design:
         """The inverse of `state`."""
         columns = tokenizer.families["set"]
         order = np.full((max(tokenizer.set_sizes, default=0), len(columns)), np.nan, np.float32)
@@ -106,30 +147,35 @@ class Design:
             if found is not None:
                 order[2 : 2 + len(found), place] = found
                 ordered.append(place)
+        keys = state["text_keys"]
         return cls(
             tokenizer.set_offsets,
-            tokenizer.set_sizes,
+            (*tokenizer.set_sizes, *(2 + np.count_nonzero(keys, axis=1)).tolist()),
             order,
             tuple(ordered),
             state["text"],
             state["text_mean"],
+            keys,
             state["mean"],
             state["scale"],
+            Shown(state["shown_numbers"], state["shown_codes"]),
         )
 
     def features(self, batch: TokenBatch) -> Features:
         """Features of N rows."""
         codes_NC = self._codes(batch)
+        texts, codes_NX = self._texts(batch)
         with np.errstate(invalid="ignore"):
             parts = [
                 _holed(batch.position_NS.numpy(), batch.scalar_missing_NS),
                 np.take_along_axis(self.order_VC, codes_NC, axis=0)[:, list(self.ordered)],
                 self._times(batch),
-                self._texts(batch),
+                texts,
                 _flat(batch.summary_NYZ, batch.composite_missing_NY),
                 _flat(batch.vector_NRH, batch.vector_missing_NR),
             ]
-        return Features(np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32), codes_NC)
+        numbers_NF = np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)
+        return Features(numbers_NF, np.concatenate([codes_NC, codes_NX], axis=1))
 
     def linear(self, batch: TokenBatch, read: Features) -> NDArray[np.float32]:
         """What a linear model reads (N, Z): piecewise-linear codes, categories as zeros and ones, the others centred
@@ -143,7 +189,7 @@ class Design:
         place = batch.position_NS * (bins / BINS)
         steps = (place.unsqueeze(-1) - torch.arange(bins)).clamp(0.0, 1.0) * present.unsqueeze(-1)
         kept = [min(size, LARGEST_VOCABULARY + 2) for size in self.sizes]
-        codes = np.where(read.codes_NC < np.asarray(kept, np.int64), read.codes_NC, UNKNOWN)
+        codes = np.where(read.codes_NK < np.asarray(kept, np.int64), read.codes_NK, UNKNOWN)
         one_hot = [np.eye(size, dtype=np.float32)[codes[:, c]] for c, size in enumerate(kept)]
         others = (read.numbers_NF - self.mean_F) / self.scale_F
         parts = [
@@ -163,7 +209,8 @@ class Design:
 
     def _codes(self, batch: TokenBatch) -> NDArray[np.int64]:
         local = batch.codes_NC.numpy() - np.asarray(self.offsets, np.int64)
-        inside = (local >= 0) & (local < np.asarray(self.sizes, np.int64))
+        sizes = np.asarray(self.sizes[: len(self.offsets)], np.int64)
+        inside = (local >= 0) & (local < sizes)
         codes = np.where(inside, local, UNKNOWN)
         codes[batch.code_missing_NC.numpy()] = MISSING
         return codes.astype(np.int64)
@@ -175,16 +222,56 @@ class Design:
         both = torch.cat([angle, batch.time_NTF[..., CYCLICAL:]], dim=-1)
         return _flat(both, batch.time_missing_NT)
 
-    def _texts(self, batch: TokenBatch) -> NDArray[np.float32]:
+    def _texts(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Texts' places along the main directions (N, X · P), and their codes (N, X)."""
         rows, texts = batch.text_NX.shape
+        codes = np.zeros((rows, texts), np.int64)
         if not texts:
-            return np.zeros((rows, 0), np.float32)
+            return np.zeros((rows, 0), np.float32), codes
         found = []
         for x in range(texts):  # the table of distinct texts may be far longer than these rows
             used, place = np.unique(batch.text_NX[:, x].numpy(), return_inverse=True)
-            vectors = batch.text_UE[torch.from_numpy(used)].numpy() - self.text_mean_XE[x]
-            found.append((vectors @ self.text_XEP[x])[place])
-        return _flat(torch.from_numpy(np.stack(found, axis=1)), batch.text_missing_NX)
+            vectors = batch.text_UE[torch.from_numpy(used)].numpy()
+            found.append(((vectors - self.text_mean_XE[x]) @ self.text_XEP[x])[place])
+            codes[:, x] = self._known(_keys(vectors), x)[place]
+        codes[batch.text_missing_NX.numpy()] = MISSING
+        return _flat(torch.from_numpy(np.stack(found, axis=1)), batch.text_missing_NX), codes
+
+    def _known(self, keys_U: NDArray[np.int64], x: int) -> NDArray[np.int64]:
+        """Codes of texts by their keys: 2 and more for the frequent ones of column x."""
+        known = self.text_keys_XV[x]
+        known = known[known != 0]
+        if not len(known):
+            return np.full(len(keys_U), UNKNOWN, np.int64)
+        order = np.argsort(known)
+        place = np.minimum(np.searchsorted(known[order], keys_U), len(known) - 1)
+        return np.where(known[order][place] == keys_U, 2 + order[place], UNKNOWN)
+
+
+def _keys(vectors_UE: NDArray[np.float32]) -> NDArray[np.int64]:
+    """A number for every text, by the bits of its sentence vector: a text has the same one in every batch."""
+    bits_UE = np.ascontiguousarray(vectors_UE + np.float32(0.0)).view(
+        np.uint32
+    )  # one zero, not two
+    mix_E = (2 * np.arange(bits_UE.shape[1], dtype=np.uint64) + np.uint64(1)) * _MIX
+    keys_U = np.einsum(
+        "ue,e->u",
+        bits_UE,
+        mix_E ^ (mix_E >> np.uint64(29)) | np.uint64(1),
+        dtype=np.uint64,
+        casting="unsafe",
+    )
+    return keys_U.view(np.int64)
+
+
+def _frequent(batch: TokenBatch, x: int) -> NDArray[np.int64]:
+    """Keys of a text column's frequent texts, the most frequent one first."""
+    index = batch.text_NX[:, x].numpy()[~batch.text_missing_NX[:, x].numpy()]
+    used, counts = np.unique(index, return_counts=True)
+    used, counts = used[counts >= LEAST_REPEATS], counts[counts >= LEAST_REPEATS]
+    keys = _keys(batch.text_UE[torch.from_numpy(used)].numpy())
+    # By key where two are as frequent: the order of the table of texts must not decide.
+    return keys[np.lexsort((keys, -counts))][:MOST_REPEATED]
 
 
 def _ranks(column: ColumnSchema) -> NDArray[np.float32] | None:

@@ -69,7 +69,8 @@ class Ensemble:
         if self.design is None:
             return {}
         read = self.design.features(batch)
-        answers = {name: each.answer(read) for name, each in self.trees.items()}
+        shown = self.design.shown.of(read)
+        answers = {name: each.answer(shown) for name, each in self.trees.items()}
         if self.linear is not None:
             answers[LINEAR] = self.linear.answer(self.design.linear(batch, read))
         return answers

@@ -97,7 +97,7 @@ def fit_leafwise(
                 target_N[rows],
                 weight=weight,
                 reference=parts[0] if parts else None,
-                categorical_feature=list(range(numbers, numbers + read.codes_NC.shape[1])),
+                categorical_feature=list(range(numbers, numbers + read.codes_NK.shape[1])),
                 params=settings,
             )
         )
@@ -110,4 +110,4 @@ def fit_leafwise(
 
 
 def _cells(read: Features) -> NDArray[np.float32]:
-    return np.concatenate([read.numbers_NF, read.codes_NC.astype(np.float32)], axis=1)
+    return np.concatenate([read.numbers_NF, read.codes_NK.astype(np.float32)], axis=1)

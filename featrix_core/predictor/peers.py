@@ -8,7 +8,7 @@ Legend: N rows · O outputs (classes, or 1) · Z columns of the linear model's d
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
 from featrix_core.predictor.linear import MOST_CLASSES as MOST_LINEAR_CLASSES
 from featrix_core.predictor.linear import STRENGTHS, Linear, fit_linear
 from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR
+from featrix_core.predictor.wide_columns import choose_shown
 
 MOST_ROWS = 100_000
 """Training rows of a fold that trees and linear model learn from; of more, so many are drawn."""
@@ -103,6 +104,8 @@ def fit_peers(
     for name in (BOOSTED, LEAFWISE):
         if name in left_out:
             continue
+        if name == BOOSTED:
+            asked = _with_shown(asked, rounds)
         started = time.perf_counter()
         found = _trees(asked, name, rounds)
         if isinstance(found, str):
@@ -114,7 +117,27 @@ def fit_peers(
         started = time.perf_counter()
         linear, answers[LINEAR] = _linear(asked)
         seconds[LINEAR] = round(time.perf_counter() - started, 2)
-    return Peers(design, trees, linear, answers, left_out, seconds)
+    return Peers(asked.design, trees, linear, answers, left_out, seconds)
+
+
+def _with_shown(asked: _Asked, rounds: int) -> _Asked:
+    """With what the trees should read of texts and other wide columns; all of it where nothing can be said."""
+    from lightgbm.basic import LightGBMError
+
+    try:
+        shown = choose_shown(
+            asked.design,
+            asked.batch,
+            asked.target_N,
+            asked.outputs,
+            asked.folds,
+            asked.seed,
+            asked.weights_N,
+            rounds,
+        )
+    except LightGBMError:
+        return asked
+    return replace(asked, design=replace(asked.design, shown=shown))
 
 
 def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str:
@@ -123,7 +146,7 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
     from lightgbm.basic import LightGBMError
 
     fit = fit_boosted if name == BOOSTED else fit_leafwise
-    read = asked.design.features(asked.batch)
+    read = asked.design.shown.of(asked.design.features(asked.batch))
     stored, said = [], []
     for k, ((_, validation), rows) in enumerate(
         zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)

@@ -64,8 +64,8 @@ def test_missing_and_unseen_cells_stand_for_themselves(
     read = design.features(_tokens(few_space, changed))
     tokenizer = few_space.tokenizer
     column = tokenizer.groups[1].index("checking_status")
-    assert read.codes_NC[:2, column].tolist() == [0, 1]
-    assert (read.codes_NC[2:, column] >= 2).all()
+    assert read.codes_NK[:2, column].tolist() == [0, 1]
+    assert (read.codes_NK[2:, column] >= 2).all()
     number = tokenizer.groups[0].index("duration")
     assert np.isnan(read.numbers_NF[:, number]).tolist() == [False, False, True, False]
     assert np.isfinite(design.linear(_tokens(few_space, changed), read)).all()
@@ -101,7 +101,7 @@ def test_dates_texts_and_levels_become_numbers() -> None:
     assert np.isfinite(read.numbers_NF).all()
     assert (np.ptp(read.numbers_NF, axis=0) > 0).sum() >= 10
     again = Design.from_state(space.tokenizer, design.state()).features(batch)
-    assert (again.numbers_NF == read.numbers_NF).all() and (again.codes_NC == read.codes_NC).all()
+    assert (again.numbers_NF == read.numbers_NF).all() and (again.codes_NK == read.codes_NK).all()
     part = design.features(batch.rows(slice(10, 20)))
     assert np.allclose(part.numbers_NF, read.numbers_NF[10:20], atol=1e-5)
 
