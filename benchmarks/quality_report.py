@@ -198,9 +198,10 @@ def _footer(result: dict[str, Any]) -> str:
     loads = [cell["load"] for cell in measured]
     threads = sorted({cell["threads"] for cell in measured})
     commits = Counter(cell["commit"] for cell in measured).most_common()
+    processors = sorted({cell.get("processor", info["processor"]) for cell in measured})
     return (
         f"`make bench-quality`: {len(measured)} of {len(cells(Path()))} cells, {span}, "
-        f"{info['processor']}, {info['cores']} cores, {' or '.join(map(str, threads))} threads, load "
+        f"{' and '.join(processors)}, {info['cores']} cores, {' or '.join(map(str, threads))} threads, load "
         f"{min(loads):.0f}–{max(loads):.0f}; cells by commit: "
         + ", ".join(f"{commit} {count}" for commit, count in commits)
         + "."

@@ -128,6 +128,7 @@ def run_suite(
             **revision(),
             "cell_seconds": round(time.monotonic() - started, 1),
             "date": info["date"],
+            "processor": info["processor"],
             "load": round(load, 1),
             "threads": torch.get_num_threads(),
         }
