@@ -27,8 +27,12 @@ from featrix_core.tables.schema import ColumnSchema
 
 TEXT_PARTS = 16
 """Main directions that a text column's sentence vectors are read by."""
-LEAST_REPEATS, MOST_REPEATED = 5, 5_000
+LEAST_REPEATS, MOST_REPEATED = 5, 2_000
 """A text with so many training rows is a category as well; at most so many of a column are."""
+_SAME = 5e-5
+"""Squared distance up to which two sentence vectors are of one text: engines and processors move coordinates by a
+step of 1e-4, which makes 4e-6 if they move them all."""
+_AT_ONCE = 4_096
 LARGEST_VOCABULARY = 100
 """Categories, in order of frequency, that a linear model tells apart."""
 _CODE_WIDTH, _LEAST_BINS = 1_000, 8
@@ -52,17 +56,18 @@ class Features:
 
 @dataclass(frozen=True)
 class Shown:
-    """What trees read of the features: numbers_F and codes_K, true where they do."""
+    """What trees read of the features: numbers_F and codes_K, true where they do. Of other codes they read whether
+    there is one."""
 
     numbers_F: NDArray[np.bool_]
     codes_K: NDArray[np.bool_]
 
     def of(self, read: Features) -> Features:
         """The features that are shown."""
-        return Features(
-            np.ascontiguousarray(read.numbers_NF[:, self.numbers_F]),
-            np.ascontiguousarray(read.codes_NK[:, self.codes_K]),
-        )
+        if self.numbers_F.all() and self.codes_K.all():
+            return read
+        codes_NK = np.where(self.codes_K, read.codes_NK, np.minimum(read.codes_NK, UNKNOWN))
+        return Features(np.ascontiguousarray(read.numbers_NF[:, self.numbers_F]), codes_NK)
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,9 @@ class Design:
     """How features are made of a batch.
 
     order_VC: rank of a category among numbers or ordered levels, NaN where it has none; ordered: the columns that
-    have any. text_XEP, text_mean_XE: reduction of sentence vectors, by text column; text_keys_XV: `_keys` of its
-    frequent texts, by frequency, 0 behind the last one. mean_F, scale_F: of the numbers. shown: what trees read.
+    have any. text_XEP, text_mean_XE: reduction of sentence vectors, by text column; known_XVE: sentence vectors of
+    its frequent texts, by frequency, zeros behind the last one. mean_F, scale_F: of the numbers. shown: what trees
+    read.
     """
 
     offsets: tuple[int, ...]
@@ -80,7 +86,7 @@ class Design:
     ordered: tuple[int, ...]
     text_XEP: NDArray[np.float32]
     text_mean_XE: NDArray[np.float32]
-    text_keys_XV: NDArray[np.int64]
+    known_XVE: NDArray[np.float32]
     mean_F: NDArray[np.float32]
     scale_F: NDArray[np.float32]
     shown: Shown
@@ -91,7 +97,7 @@ class Design:
         trees read everything."""
         width, texts = batch.text_UE.shape[1], batch.text_NX.shape[1]
         frequent = [_frequent(batch, place) for place in range(texts)]
-        keys = np.zeros((texts, max(map(len, frequent), default=0)), np.int64)
+        known = np.zeros((texts, max(map(len, frequent), default=0), width), np.float32)
         basis = np.zeros((texts, width, TEXT_PARTS), np.float32)
         centre = np.zeros((texts, width), np.float32)
         for place in range(texts):
@@ -100,12 +106,12 @@ class Design:
             if len(vectors) > 1:
                 mean, directions, _ = main_directions(vectors, TEXT_PARTS)
                 centre[place], basis[place, :, : directions.shape[1]] = mean, directions
-            keys[place, : len(frequent[place])] = frequent[place]
+            known[place, : len(frequent[place])] = frequent[place]
         none, nothing = np.zeros(0, np.float32), np.zeros(0, np.bool_)
         learned: dict[str, NDArray[Any]] = {
             "text": basis,
             "text_mean": centre,
-            "text_keys": keys,
+            "known": known,
             "mean": none,
             "scale": none,
             "shown_numbers": nothing,
@@ -129,7 +135,7 @@ class Design:
         return {
             "text": self.text_XEP,
             "text_mean": self.text_mean_XE,
-            "text_keys": self.text_keys_XV,
+            "known": self.known_XVE,
             "shown_numbers": self.shown.numbers_F,
             "shown_codes": self.shown.codes_K,
             "mean": self.mean_F,
@@ -147,15 +153,15 @@ class Design:
             if found is not None:
                 order[2 : 2 + len(found), place] = found
                 ordered.append(place)
-        keys = state["text_keys"]
+        known = state["known"]
         return cls(
             tokenizer.set_offsets,
-            (*tokenizer.set_sizes, *(2 + np.count_nonzero(keys, axis=1)).tolist()),
+            (*tokenizer.set_sizes, *(2 + known.any(axis=2).sum(axis=1)).tolist()),
             order,
             tuple(ordered),
             state["text"],
             state["text_mean"],
-            keys,
+            known,
             state["mean"],
             state["scale"],
             Shown(state["shown_numbers"], state["shown_codes"]),
@@ -233,45 +239,51 @@ class Design:
             used, place = np.unique(batch.text_NX[:, x].numpy(), return_inverse=True)
             vectors = batch.text_UE[torch.from_numpy(used)].numpy()
             found.append(((vectors - self.text_mean_XE[x]) @ self.text_XEP[x])[place])
-            codes[:, x] = self._known(_keys(vectors), x)[place]
+            codes[:, x] = self._known(vectors, x)[place]
         codes[batch.text_missing_NX.numpy()] = MISSING
         return _flat(torch.from_numpy(np.stack(found, axis=1)), batch.text_missing_NX), codes
 
-    def _known(self, keys_U: NDArray[np.int64], x: int) -> NDArray[np.int64]:
-        """Codes of texts by their keys: 2 and more for the frequent ones of column x."""
-        known = self.text_keys_XV[x]
-        known = known[known != 0]
-        if not len(known):
-            return np.full(len(keys_U), UNKNOWN, np.int64)
-        order = np.argsort(known)
-        place = np.minimum(np.searchsorted(known[order], keys_U), len(known) - 1)
-        return np.where(known[order][place] == keys_U, 2 + order[place], UNKNOWN)
+    def _known(self, vectors_UE: NDArray[np.float32], x: int) -> NDArray[np.int64]:
+        """Codes of texts by their sentence vectors: 2 and more for the frequent ones of column x."""
+        codes_U = np.full(len(vectors_UE), UNKNOWN, np.int64)
+        known_VE = self.known_XVE[x, : self.sizes[len(self.offsets) + x] - 2]
+        if not len(known_VE):
+            return codes_U
+        for start in range(0, len(vectors_UE), _AT_ONCE):
+            part_UE = vectors_UE[start : start + _AT_ONCE]
+            near_UV = 2.0 * part_UE @ known_VE.T - np.square(known_VE).sum(axis=1)
+            best_U = near_UV.argmax(axis=1)
+            apart_U = np.square(part_UE - known_VE[best_U]).sum(axis=1)
+            codes_U[start : start + _AT_ONCE][apart_U <= _SAME] = 2 + best_U[apart_U <= _SAME]
+        return codes_U
 
 
-def _keys(vectors_UE: NDArray[np.float32]) -> NDArray[np.int64]:
-    """A number for every text, by the bits of its sentence vector: a text has the same one in every batch."""
+def _frequent(batch: TokenBatch, x: int) -> NDArray[np.float32]:
+    """Sentence vectors (V, E) of a text column's frequent texts, the most frequent one first. Spellings that the
+    sentence model does not tell apart are one."""
+    index = batch.text_NX[:, x].numpy()
+    used, counts = np.unique(index[index > 0], return_counts=True)
+    vectors_UE = batch.text_UE[torch.from_numpy(used)].numpy()
+    keys, first, place = np.unique(_keys(vectors_UE), return_index=True, return_inverse=True)
+    counts = np.bincount(place, counts, len(keys))
+    enough = np.flatnonzero((counts >= LEAST_REPEATS) & vectors_UE[first].any(axis=1))
+    # By key where two are as frequent: the order of the table of texts must not decide.
+    order = enough[np.argsort(-counts[enough], kind="stable")][:MOST_REPEATED]
+    found: NDArray[np.float32] = vectors_UE[first[order]]
+    return found
+
+
+def _keys(vectors_UE: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """A number for every vector, by its bits."""
     bits_UE = np.ascontiguousarray(vectors_UE + np.float32(0.0)).view(
         np.uint32
     )  # one zero, not two
     mix_E = (2 * np.arange(bits_UE.shape[1], dtype=np.uint64) + np.uint64(1)) * _MIX
-    keys_U = np.einsum(
-        "ue,e->u",
-        bits_UE,
-        mix_E ^ (mix_E >> np.uint64(29)) | np.uint64(1),
-        dtype=np.uint64,
-        casting="unsafe",
+    mix_E ^= mix_E >> np.uint64(29)
+    keys_U: NDArray[np.uint64] = np.einsum(
+        "ue,e->u", bits_UE, mix_E | np.uint64(1), dtype=np.uint64, casting="unsafe"
     )
-    return keys_U.view(np.int64)
-
-
-def _frequent(batch: TokenBatch, x: int) -> NDArray[np.int64]:
-    """Keys of a text column's frequent texts, the most frequent one first."""
-    index = batch.text_NX[:, x].numpy()[~batch.text_missing_NX[:, x].numpy()]
-    used, counts = np.unique(index, return_counts=True)
-    used, counts = used[counts >= LEAST_REPEATS], counts[counts >= LEAST_REPEATS]
-    keys = _keys(batch.text_UE[torch.from_numpy(used)].numpy())
-    # By key where two are as frequent: the order of the table of texts must not decide.
-    return keys[np.lexsort((keys, -counts))][:MOST_REPEATED]
+    return keys_U
 
 
 def _ranks(column: ColumnSchema) -> NDArray[np.float32] | None:

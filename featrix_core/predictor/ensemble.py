@@ -89,17 +89,20 @@ def blend(
     return np.asarray(np.logaddexp.reduce(logs, axis=0), np.float32)
 
 
+def losses_of(answer_NO: Answers, target_N: NDArray[Any]) -> NDArray[np.float64]:
+    """Row by row: log loss in nats of log-probabilities, or squared error of standardised numbers (N,)."""
+    if np.issubdtype(target_N.dtype, np.floating):
+        return np.square(answer_NO[:, 0].astype(np.float64) - target_N)
+    return -answer_NO[np.arange(len(target_N)), target_N].astype(np.float64)
+
+
 def loss_of(
     answer_NO: Answers, target_N: NDArray[Any], weights_N: NDArray[np.float64] | None = None
 ) -> float:
-    """Log loss in nats of log-probabilities, or mean squared error of standardised numbers."""
-    if np.issubdtype(target_N.dtype, np.floating):
-        each_N = np.square(answer_NO[:, 0].astype(np.float64) - target_N)
-    else:
-        each_N = -answer_NO[np.arange(len(target_N)), target_N].astype(np.float64)
+    """Weighted mean of `losses_of`."""
     if weights_N is not None and not weights_N.any():
         weights_N = None
-    return float(np.average(each_N, weights=weights_N))
+    return float(np.average(losses_of(answer_NO, target_N), weights=weights_N))
 
 
 def greedy_weights(

@@ -71,8 +71,10 @@ def fit_leafwise(
     seed: int,
     weights_N: NDArray[np.float64] | None = None,
     rounds: int = ROUNDS,
+    **other: Any,
 ) -> Leafwise:
-    """Trees on one fold's rows, stopped early on its validation rows. Arguments as of `boosted.fit_boosted`.
+    """Trees on one fold's rows, stopped early on its validation rows. Arguments as of `boosted.fit_boosted`;
+    `other` settings replace those of `SETTINGS`.
 
     Raises:
         lightgbm.basic.LightGBMError: columns that do not vary, and other data that it refuses.
@@ -81,6 +83,7 @@ def fit_leafwise(
 
     settings = {
         **SETTINGS,
+        **other,
         "objective": "regression" if outputs == 1 else "binary" if outputs == 2 else "multiclass",
         "seed": seed,
         "num_threads": torch.get_num_threads(),

@@ -37,7 +37,8 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 class Peers:
     """The models beside the nets, and their out-of-fold answers in the order of the folds' validation rows.
 
-    left_out: reason by model that could not be fitted. seconds: by model that was.
+    left_out: reason by model that could not be fitted. seconds: by model that was; those of the choice of `hidden`,
+    what trees do not read, are with the first trees.
     """
 
     design: Design
@@ -46,13 +47,15 @@ class Peers:
     answers: dict[str, Answers]
     left_out: dict[str, str]
     seconds: dict[str, float]
+    hidden: list[str]
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Rows, labels and folds of all models."""
+    """Rows, labels and folds of all models; names: of the columns by family."""
 
     design: Design
+    names: tuple[tuple[str, ...], ...]
     batch: TokenBatch
     target_N: NDArray[Any]
     outputs: int
@@ -71,6 +74,7 @@ class _Asked:
 
 def fit_peers(
     design: Design,
+    names: tuple[tuple[str, ...], ...],
     batch: TokenBatch,
     target_N: NDArray[Any],
     outputs: int,
@@ -82,14 +86,16 @@ def fit_peers(
     """Fit trees and a linear model on the folds that the nets were trained on.
 
     Args:
+        names: of the columns by family, as of a tokenizer's `groups`.
         target_N: class numbers 0 … O-1, or standardised numbers.
         rounds: most trees per fold.
     """
-    asked = _Asked(design, batch, target_N, outputs, folds, seed, weights_N)
+    asked = _Asked(design, names, batch, target_N, outputs, folds, seed, weights_N)
     left_out: dict[str, str] = {}
     answers: dict[str, Answers] = {}
     seconds: dict[str, float] = {}
     trees: dict[str, Trees] = {}
+    hidden: list[str] = []
     linear = None
     alike = any(len(np.unique(target_N[train])) < 2 for train, _ in folds)
     for name, most in (
@@ -104,9 +110,9 @@ def fit_peers(
     for name in (BOOSTED, LEAFWISE):
         if name in left_out:
             continue
-        if name == BOOSTED:
-            asked = _with_shown(asked, rounds)
         started = time.perf_counter()
+        if name == BOOSTED:
+            asked, hidden = _with_shown(asked, rounds)
         found = _trees(asked, name, rounds)
         if isinstance(found, str):
             left_out[name] = found
@@ -117,16 +123,18 @@ def fit_peers(
         started = time.perf_counter()
         linear, answers[LINEAR] = _linear(asked)
         seconds[LINEAR] = round(time.perf_counter() - started, 2)
-    return Peers(asked.design, trees, linear, answers, left_out, seconds)
+    return Peers(asked.design, trees, linear, answers, left_out, seconds, hidden)
 
 
-def _with_shown(asked: _Asked, rounds: int) -> _Asked:
-    """With what the trees should read of texts and other wide columns; all of it where nothing can be said."""
+def _with_shown(asked: _Asked, rounds: int) -> tuple[_Asked, list[str]]:
+    """With what the trees should read of texts and other wide columns, all of it where nothing can be said; and what
+    is hidden."""
     from lightgbm.basic import LightGBMError
 
     try:
-        shown = choose_shown(
+        shown, hidden = choose_shown(
             asked.design,
+            asked.names,
             asked.batch,
             asked.target_N,
             asked.outputs,
@@ -136,8 +144,8 @@ def _with_shown(asked: _Asked, rounds: int) -> _Asked:
             rounds,
         )
     except LightGBMError:
-        return asked
-    return replace(asked, design=replace(asked.design, shown=shown))
+        return asked, []
+    return replace(asked, design=replace(asked.design, shown=shown)), hidden
 
 
 def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str:

@@ -108,7 +108,10 @@ def fit_predictor(
         on_progress,
     )
     trees = ROUNDS if epochs is None else min(ROUNDS, TREES_PER_EPOCH * epochs)
-    peers = fit_peers(design, batch, target_N, coding.outputs, folds, seed, rows.weights_N, trees)
+    names = space.tokenizer.groups
+    peers = fit_peers(
+        design, names, batch, target_N, coding.outputs, folds, seed, rows.weights_N, trees
+    )
     plan, held = fitted.plan, fitted.held_out_rows
     weights = None if rows.weights_N is None else rows.weights_N[held]
     answers = {NETS: fitted.answer_NO, **peers.answers}
@@ -153,6 +156,7 @@ def fit_predictor(
                 "rows": len(held),
                 "losses": losses,
                 "left_out": peers.left_out,
+                "hidden_from_trees": peers.hidden,
                 "shares": shares if blended else {NETS: 1.0},
             },
         },

@@ -1,36 +1,51 @@
 """Which columns of many numbers the trees beside the nets read: those that lower the loss on held-out rows (PRED-7).
 
 A text is sixteen directions of a sentence vector, and a category where it recurs. For names and codes the directions
-are noise, which trees follow: on 13,333 flights the number of the aeroplane took .010 from their log loss. So each of
-them has to prove its worth with trees that take a second or two.
+are noise, which trees follow: decision 0008 has an example. So each of them has to prove its worth with quick trees.
 
 Legend: N rows · F numbers · K category and text columns.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featrix_core.encoders.timestamp_codec import CYCLICAL
-from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.predictor.design import TEXT_PARTS, Design, Shown
-from featrix_core.predictor.ensemble import loss_of
+from featrix_core.encoders.tokens import FAMILIES, TokenBatch
+from featrix_core.predictor.design import TEXT_PARTS, Design, Features, Shown
+from featrix_core.predictor.ensemble import losses_of
 from featrix_core.predictor.leafwise import fit_leafwise
 
 MOST_ROWS = 5_000
 """Training and validation rows of a fold that the question is asked on."""
+FEWEST_OF_A_CLASS = 200
+"""Rows of a class that stay among these, where it has so many."""
 MOST_TRIED = 16
 """Parts of columns that are tried one by one; the others go together."""
+_ROUNDS, _RATE = 300, 0.1
+_TREES_A_ROUND = 10
+"""Trees for all folds of a round: with many classes fewer folds are asked."""
 
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Columns of `Features` that are shown together or not at all; false everywhere else."""
+
+    name: str
+    numbers_F: NDArray[np.bool_]
+    codes_K: NDArray[np.bool_]
+
+
 def choose_shown(
     design: Design,
+    names: tuple[tuple[str, ...], ...],
     batch: TokenBatch,
     target_N: NDArray[Any],
     outputs: int,
@@ -38,70 +53,104 @@ def choose_shown(
     seed: int,
     weights_N: NDArray[np.float64] | None,
     rounds: int,
-) -> Shown:
-    """One part after the other is added, and kept if the mean loss over the folds' validation rows falls.
+) -> tuple[Shown, list[str]]:
+    """One part after the other is added, and kept if the mean loss over the folds' validation rows falls by more
+    than its standard error. Beside it, what is hidden.
 
-    Arguments as of `leafwise.fit_leafwise`.
+    Args:
+        names: of the columns of every family, as of a tokenizer's `groups`. The others as of
+            `leafwise.fit_leafwise`.
 
     Raises:
         lightgbm.basic.LightGBMError: columns that do not vary, and other data that it refuses.
     """
-    parts = _parts(design, batch)
-    if not parts:
-        return design.shown
-    read = design.features(batch)
+    parts = _parts(design, names, batch)
+    asked = folds[: max(1, _TREES_A_ROUND // max(2, outputs))]
     rng = np.random.default_rng(seed)
-    few = [(_drawn(rng, train), _drawn(rng, held)) for train, held in folds]
+    few = [(_drawn(rng, target_N, train), _drawn(rng, target_N, held)) for train, held in asked]
+    if not parts or any(len(np.unique(target_N[train])) < 2 for train, _ in few):
+        return design.shown, []
+    rows = np.unique(np.concatenate([row for fold in few for row in fold]))
+    read = design.features(batch).rows(rows)
+    cuts = [(np.searchsorted(rows, train), np.searchsorted(rows, held)) for train, held in few]
+    held_N = np.concatenate([held for _, held in cuts])
+    weights = None if weights_N is None else weights_N[rows]
+    counted = None if weights is None or not weights[held_N].any() else weights[held_N]
 
-    def loss(shown: Shown) -> float:
-        there = shown.of(read)
+    def losses(shown: Shown) -> NDArray[np.float64]:
+        there: Features = shown.of(read)
         said = [
-            fit_leafwise(there, target_N, outputs, train, held, seed, weights_N, rounds).answer(
-                there.rows(held)
-            )
-            for train, held in few
-        ]
-        rows = np.concatenate([held for _, held in few])
-        weights = None if weights_N is None else weights_N[rows]
-        return loss_of(np.concatenate(said), target_N[rows], weights)
+            fit_leafwise(
+                there, target_N[rows], outputs, train, held, seed, weights,
+                min(rounds, _ROUNDS), learning_rate=_RATE,
+            ).answer(there.rows(held))
+            for train, held in cuts
+        ]  # fmt: skip
+        return losses_of(np.concatenate(said), target_N[rows][held_N])
 
-    tried = np.any([part.codes_K for part in parts], axis=0)
-    shown = Shown(~np.any([part.numbers_F for part in parts], axis=0), ~tried)
-    least = loss(shown) if shown.numbers_F.any() or shown.codes_K.any() else np.inf
+    shown = Shown(
+        ~np.any([part.numbers_F for part in parts], axis=0),
+        ~np.any([part.codes_K for part in parts], axis=0),
+    )
+    if not shown.numbers_F.any() and not len(shown.codes_K):
+        return design.shown, []  # a table of such columns alone
+    least_N = losses(shown)
+    hidden = []
     for part in parts:
         more = Shown(shown.numbers_F | part.numbers_F, shown.codes_K | part.codes_K)
-        found = loss(more)
-        if found < least:
-            shown, least = more, found
-    return shown
+        found_N = losses(more)
+        gain_N = least_N - found_N
+        gain = float(np.average(gain_N, weights=counted))
+        if gain > float(gain_N.std()) / math.sqrt(len(gain_N)):
+            shown, least_N = more, found_N
+        else:
+            hidden.append(part.name)
+    return shown, hidden
 
 
-def _drawn(rng: np.random.Generator, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    return rows if len(rows) <= MOST_ROWS else np.sort(rng.choice(rows, MOST_ROWS, replace=False))
+def _drawn(
+    rng: np.random.Generator, target_N: NDArray[Any], rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """At most about `MOST_ROWS`, in order; of a rare class as many as there are."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    if np.issubdtype(target_N.dtype, np.floating):
+        return np.sort(rng.choice(rows, MOST_ROWS, replace=False))
+    kept = []
+    for label in np.unique(target_N[rows]):
+        own = rows[target_N[rows] == label]
+        count = max(MOST_ROWS * len(own) // len(rows), min(len(own), FEWEST_OF_A_CLASS))
+        kept.append(rng.choice(own, count, replace=False))
+    return np.sort(np.concatenate(kept))
 
 
-def _parts(design: Design, batch: TokenBatch) -> list[Shown]:
+def _parts(design: Design, names: tuple[tuple[str, ...], ...], batch: TokenBatch) -> list[_Part]:
     """What has to prove its worth: of every text column the category and the directions, of every composite
     or vector column its numbers."""
-    none = Shown(np.zeros_like(design.shown.numbers_F), np.zeros_like(design.shown.codes_K))
+    of = dict(zip(FAMILIES, names, strict=True))
+    numbers_F = np.zeros_like(design.shown.numbers_F)
+    codes_K = np.zeros_like(design.shown.codes_K)
     times = batch.time_NTF.shape[1] * (batch.time_NTF.shape[2] - CYCLICAL // 2)
     start = batch.position_NS.shape[1] + len(design.ordered) + times
-    texts = batch.text_NX.shape[1]
     parts = []
-    for x in range(texts):
+    for x, name in enumerate(of["text"]):
         place = len(design.offsets) + x
         if design.sizes[place] > 2:
-            parts.append(replace(none, codes_K=_with(none.codes_K, place, 1)))
-        parts.append(replace(none, numbers_F=_with(none.numbers_F, start, TEXT_PARTS)))
+            category = _with(codes_K, place, 1)
+            parts.append(_Part(f"{name}, as a category", numbers_F, category))
+        parts.append(_Part(f"{name}, in its sense", _with(numbers_F, start, TEXT_PARTS), codes_K))
         start += TEXT_PARTS
-    for count, width in (batch.summary_NYZ.shape[1:], batch.vector_NRH.shape[1:]):
-        for _ in range(count):
-            parts.append(replace(none, numbers_F=_with(none.numbers_F, start, width)))
+    widths = {"composite": batch.summary_NYZ.shape[2], "vector": batch.vector_NRH.shape[2]}
+    for family, width in widths.items():
+        for name in of[family]:
+            parts.append(_Part(name, _with(numbers_F, start, width), codes_K))
             start += width
+    assert start == len(numbers_F)
     first, rest = parts[:MOST_TRIED], parts[MOST_TRIED:]
     if rest:
-        numbers_F = np.any([part.numbers_F for part in rest], axis=0)
-        first.append(Shown(numbers_F, np.any([part.codes_K for part in rest], axis=0)))
+        numbers = np.any([part.numbers_F for part in rest], axis=0)
+        codes = np.any([part.codes_K for part in rest], axis=0)
+        first.append(_Part("; ".join(part.name for part in rest), numbers, codes))
     return first
 
 

@@ -27,6 +27,7 @@ from featrix_core.tables.splits import kfold
 
 SEED = 5
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+Names = tuple[tuple[str, ...], ...]
 
 
 def _tokens(space: EmbeddingSpace, frame: pd.DataFrame) -> TokenBatch:
@@ -52,6 +53,11 @@ def labels(few: pd.DataFrame) -> NDArray[np.int64]:
 @pytest.fixture(scope="module")
 def folds(labels: NDArray[np.int64]) -> list[Fold]:
     return kfold(labels, 3, SEED)
+
+
+@pytest.fixture(scope="module")
+def names(few_space: EmbeddingSpace) -> Names:
+    return few_space.tokenizer.groups
 
 
 def test_missing_and_unseen_cells_stand_for_themselves(
@@ -166,26 +172,28 @@ def test_the_linear_model_is_the_library_s(
 
 
 def test_answers_for_the_folds_are_of_models_that_did_not_see_them(
-    design: Design, batch: TokenBatch, folds: list[Fold]
+    design: Design, names: Names, batch: TokenBatch, folds: list[Fold]
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 2, batch.n_rows)
     held = np.concatenate([validation for _, validation in folds])
-    peers = fit_peers(design, batch, noise, 2, folds, SEED)
+    peers = fit_peers(design, names, batch, noise, 2, folds, SEED)
     for said in peers.answers.values():
         assert loss_of(said, noise[held]) > np.log(2) - 0.05
     read = design.linear(batch, design.features(batch))
     assert loss_of(fit_linear(read, noise, 2, 1.0).answer(read), noise) < np.log(2) - 0.1
 
 
-def test_a_fold_of_one_label_leaves_the_others_out(design: Design, batch: TokenBatch) -> None:
+def test_a_fold_of_one_label_leaves_the_others_out(
+    design: Design, names: Names, batch: TokenBatch
+) -> None:
     """Positives that come late, folds in the order of time: the nets go on alone."""
     late = (np.arange(batch.n_rows) > 120).astype(np.int64)
     early = [(np.arange(60), np.arange(60, 130)), (np.arange(130), np.arange(130, 200))]
     for target in (late, late.astype(np.float32)):
-        peers = fit_peers(design, batch, target, 2 if target is late else 1, early, SEED)
+        peers = fit_peers(design, names, batch, target, 2 if target is late else 1, early, SEED)
         assert peers.answers == {} and set(peers.left_out) == {BOOSTED, LEAFWISE, LINEAR}
     many = np.arange(batch.n_rows) % 30
-    peers = fit_peers(design, batch, many, 30, early, SEED)
+    peers = fit_peers(design, names, batch, many, 30, early, SEED)
     assert set(peers.answers) == {LINEAR} and "20 classes" in peers.left_out[BOOSTED]
 
 
@@ -193,7 +201,8 @@ def test_columns_that_do_not_vary_leave_the_trees_out(
     few_space: EmbeddingSpace, few: pd.DataFrame, labels: NDArray[np.int64], folds: list[Fold]
 ) -> None:
     same = _tokens(few_space, pd.concat([few.head(1)] * len(few), ignore_index=True))
-    peers = fit_peers(Design.fit(few_space.tokenizer, same), same, labels, 2, folds, SEED)
+    design = Design.fit(few_space.tokenizer, same)
+    peers = fit_peers(design, few_space.tokenizer.groups, same, labels, 2, folds, SEED)
     assert "constant" in peers.left_out[BOOSTED] and set(peers.answers) == {LEAFWISE, LINEAR}
     assert (np.ptp(peers.answers[LEAFWISE][: len(folds[0][1])], axis=0) < 1e-6).all()
 
