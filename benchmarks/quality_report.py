@@ -100,7 +100,11 @@ def _by_set(found: Found) -> list[str]:
     for name in found.sets:
         kind = found.kinds[name]
         measure = "R²" if kind == "regression" else "AUC"
-        figures = [found.values(name, m, SCORE[kind]).values() for m in found.methods]
+        # Some folds beside all of another's would not be compared but guessed.
+        whole = [m for m in found.methods if found.whole(name, m)]
+        figures = [
+            found.values(name, m, SCORE[kind]).values() if m in whole else () for m in found.methods
+        ]
         rows.append([name, kind, measure, *(_mean(own, 4) for own in figures)])
     return markdown(["set", "target", "measure", *found.methods], rows, left=3)
 
