@@ -44,8 +44,8 @@ def serve(
     """Serve until SIGTERM or SIGINT, then finish what was begun and return.
 
     `threads` batches are computed at a time, by default one per core; one that is alone is shared by several.
-    `token_file` holds the bearer token that callers must show. After the signal the service is not ready, and `drain_seconds` later
-    it takes no more connections. `expect_fingerprint` is the only model that may be served.
+    `token_file` holds the bearer token that callers must show. After the signal the service is not ready, and
+    `drain_seconds` later it takes no more connections. `expect_fingerprint` is the only model that may be served.
     `max_connections`, `cache_entries` and `cache_mib` replace what `Limits` and the cache have by default.
 
     Raises:
