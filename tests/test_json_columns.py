@@ -254,7 +254,8 @@ def test_a_table_that_was_just_fitted_is_not_read_twice(
     texts = plain["session"].dropna().tolist()
     monkeypatch.setattr(module, "_CHUNK", 10)
     first = child.vectors(texts)
-    assert child.vectors(texts[-20:]).tobytes() == child.vectors(texts)[-20:].tobytes()
+    # Chunks cut elsewhere: other sums of the same numbers, equal but for the last bits.
+    np.testing.assert_allclose(child.vectors(texts[-20:]), first[-20:], atol=1e-6)
     np.testing.assert_array_equal(child.vectors(texts), first)
     assert len(child._read) == module._KEPT_CHUNKS
     fresh = dataclasses.replace(child)
