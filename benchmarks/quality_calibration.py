@@ -55,6 +55,25 @@ def calibration_table(found: Found, owns: list[str]) -> list[str]:
     return markdown([*head, *more], rows, left=2) if rows else []
 
 
+def chance_table(found: Found, own: str, peer: str = "CatBoost") -> list[str]:
+    """A row per set with classes: both calibration errors beside what `peer`'s answers would show were all of them
+    right, and whether any answers could meet the goal there."""
+    rows, reachable, met = [], 0, 0
+    for name, ratio in ece_ratios(found, own, peer).items():
+        chance = found.values(name, peer, "ece_chance")
+        if not chance:
+            continue
+        mine, theirs = (_mean(found.values(name, method, "ece")) for method in (own, peer))
+        reachable += _mean(chance) <= HALF * theirs
+        met += ratio <= HALF
+        rows.append([name, f"{mine:.4f}", f"{theirs:.4f}", f"{_mean(chance):.4f}"])
+    if not rows:
+        return []
+    head = ["ECE on", own, f"{peer}, uncalibrated", f"{peer}, were it right"]
+    count = f"Half of {peer}'s is above chance on {reachable} of {len(rows)} sets; {own} is there on {met}."
+    return [*markdown(head, rows), "", count]
+
+
 def interval_table(found: Found, owns: list[str]) -> list[str]:
     """A row per own method and set with numbers: what the 90 % interval holds of all folds' test rows, and whether that
     is the goal; beside it how far chance alone would take a true 90 %."""

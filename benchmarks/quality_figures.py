@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality_sets import Kind
-from featrix_core.predictor.metrics import classification_metrics, regression_metrics
+from featrix_core.predictor.metrics import (
+    classification_metrics,
+    ece_by_chance,
+    regression_metrics,
+)
 
 Floats = NDArray[np.float64]
 
@@ -40,8 +44,9 @@ class Answers:
 
 
 def figures(kind: Kind, y_N: Floats, answers: Answers) -> dict[str, Any]:
-    """AUC, log loss, ECE (15 bins), Brier, PR-AUC for two classes; R², RMSE, MAE, coverage and width for numbers;
-    the share of prediction sets that hold the truth and their size; seconds.
+    """AUC, log loss, ECE (15 bins) and what chance alone makes of it (`ece_chance`), Brier, PR-AUC for two classes;
+    R², RMSE, MAE, coverage and width for numbers; the share of prediction sets that hold the truth, their size;
+    seconds.
 
     Raises:
         ValueError: an answer is not finite, or none for every row.
@@ -54,6 +59,8 @@ def figures(kind: Kind, y_N: Floats, answers: Answers) -> dict[str, Any]:
     else:
         labels_N = y_N.astype(np.int64)
         found = classification_metrics(labels_N, said)
+        # The median over labels drawn from the answers themselves.
+        found["ece_chance"] = ece_by_chance(said, draws=100, level=0.5)
         if answers.sets_NK is not None:
             held_N = answers.sets_NK[np.arange(len(labels_N)), labels_N]
             found |= {

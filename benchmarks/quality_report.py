@@ -19,7 +19,12 @@ import numpy as np
 
 from benchmarks import readme
 from benchmarks.quality import RESULT, cells
-from benchmarks.quality_calibration import calibration_table, interval_table, set_table
+from benchmarks.quality_calibration import (
+    calibration_table,
+    chance_table,
+    interval_table,
+    set_table,
+)
 from benchmarks.quality_figures import SCORE
 from benchmarks.quality_own import FEATRIX, NET_ONLY
 from benchmarks.quality_peers import PEERS, TUNED
@@ -82,6 +87,7 @@ def block(result: dict[str, Any]) -> str:
         _against(found),
         _gaps(found),
         calibration_table(found, owns(found)),
+        chance_table(found, FEATRIX),
         interval_table(found, owns(found)),
         set_table(found, owns(found)),
         _cost(found),

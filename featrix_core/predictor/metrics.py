@@ -88,10 +88,12 @@ def expected_calibration_error(
     return float(sum(b.count * abs(b.predicted - b.observed) for b in bins) / total)
 
 
-def ece_by_chance(probabilities: ArrayLike, seed: int = 42, draws: int = 200) -> float:
+def ece_by_chance(
+    probabilities: ArrayLike, seed: int = 42, draws: int = 200, level: float = 0.95
+) -> float:
     """Calibration error that perfectly calibrated probabilities stay under in 95 of 100 tables of as many rows.
 
-    On few rows it is far from 0: a limit for the measured error has to know it.
+    On few rows it is far from 0: a limit for the measured error has to know it. `level`: another share of tables.
     """
     p = _two_dimensional(probabilities)
     cumulated = p.cumsum(axis=1)
@@ -101,7 +103,7 @@ def ece_by_chance(probabilities: ArrayLike, seed: int = 42, draws: int = 200) ->
         expected_calibration_error((rng.random((len(p), 1)) > cumulated).sum(axis=1), p)
         for _ in range(draws)
     ]
-    return float(np.quantile(errors, 0.95))
+    return float(np.quantile(errors, level))
 
 
 def brier_score(labels_N: ArrayLike, probabilities: ArrayLike) -> float:

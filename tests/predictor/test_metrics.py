@@ -191,4 +191,6 @@ def test_chance_makes_a_calibration_error() -> None:
     ]
     assert 0.9 < float((np.array(drawn) <= few).mean()) <= 1.0
     assert few == m.ece_by_chance(p[:100])
+    middle = m.ece_by_chance(p[:100], level=0.5)
+    assert 0.4 < float((np.array(drawn) <= middle).mean()) < 0.6
     assert m.ece_by_chance(np.full((50, 3), 1 / 3)) > 0
