@@ -57,7 +57,7 @@ def calibration_table(found: Found, owns: list[str]) -> list[str]:
 
 def chance_table(found: Found, own: str, peer: str = "CatBoost") -> list[str]:
     """A row per set with classes: both calibration errors beside what `peer`'s answers would show were all of them
-    right, and whether any answers could meet the goal there."""
+    right: answers as sharp as these have such an error by chance."""
     rows, reachable, met = [], 0, 0
     for name, ratio in ece_ratios(found, own, peer).items():
         chance = found.values(name, peer, "ece_chance")
@@ -70,7 +70,10 @@ def chance_table(found: Found, own: str, peer: str = "CatBoost") -> list[str]:
     if not rows:
         return []
     head = ["ECE on", own, f"{peer}, uncalibrated", f"{peer}, were it right"]
-    count = f"Half of {peer}'s is above chance on {reachable} of {len(rows)} sets; {own} is there on {met}."
+    count = (
+        f"Half of {peer}'s error is more than chance makes on {reachable} of {len(rows)} sets; "
+        f"{own} has half of it or less on {met}."
+    )
     return [*markdown(head, rows), "", count]
 
 
@@ -83,10 +86,9 @@ def interval_table(found: Found, owns: list[str]) -> list[str]:
         verdicts = []
         for name in found.sets:
             held = found.values(name, own, "coverage")
-            if found.kinds[name] != "regression" or not held:
+            if found.kinds[name] != "regression" or not held or not found.whole(name, own):
                 continue
             tested = found.values(name, own, "test_rows")
-            # Over rows, not over folds: folds differ by a row at most, but a set may be half done.
             share = sum(held[fold] * tested[fold] for fold in held) / sum(tested.values())
             chance = 1.96 * math.sqrt(LEVEL * (1.0 - LEVEL) / sum(tested.values()))
             verdicts.append(abs(share - LEVEL) <= TOLERANCE)
@@ -121,7 +123,7 @@ def set_table(found: Found, owns: list[str]) -> list[str]:
         ]
         for own in owns
         for name in found.sets
-        if (held := found.values(name, own, "set_coverage"))
+        if found.whole(name, own) and (held := found.values(name, own, "set_coverage"))
     ]
     head = ["90 % prediction sets of", "set", "coverage", "classes in a set, mean"]
     return markdown(head, rows, left=2) if rows else []

@@ -3,7 +3,7 @@
     python -m benchmarks.quality_report
     python -m benchmarks.quality_report --show      # prints, writes nothing
 
-A suite that is not complete shows what is there; ranks, gaps and the plot read complete sets alone. Where the
+A suite that is not complete shows the sets that are; ranks, gaps and the plot read those that all methods have whole. Where the
 project's README has `quality-summary` markers, a short table goes between them.
 """
 

@@ -249,9 +249,10 @@ class Design:
         known_VE = self.known_XVE[x, : self.sizes[len(self.offsets) + x] - 2]
         if not len(known_VE):
             return codes_U
+        length_V = np.square(known_VE).sum(axis=1)
         for start in range(0, len(vectors_UE), _AT_ONCE):
             part_UE = vectors_UE[start : start + _AT_ONCE]
-            near_UV = 2.0 * part_UE @ known_VE.T - np.square(known_VE).sum(axis=1)
+            near_UV = 2.0 * part_UE @ known_VE.T - length_V
             best_U = near_UV.argmax(axis=1)
             apart_U = np.square(part_UE - known_VE[best_U]).sum(axis=1)
             codes_U[start : start + _AT_ONCE][apart_U <= _SAME] = 2 + best_U[apart_U <= _SAME]

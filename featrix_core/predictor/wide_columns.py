@@ -1,7 +1,7 @@
 """Which columns of many numbers the trees beside the nets read: those that lower the loss on held-out rows (PRED-7).
 
 A text is sixteen directions of a sentence vector, and a category where it recurs. For names and codes the directions
-are noise, which trees follow: decision 0008 has an example. So each of them has to prove its worth with quick trees.
+are noise, which trees follow (decision 0008). So each of them has to prove its worth with quick trees.
 
 Legend: N rows · F numbers · K category and text columns.
 """

@@ -154,7 +154,7 @@ def test_goals_that_are_missed_say_so(result: dict[str, Any]) -> None:
     assert f"Coverage within 90 % ± 1.5: {FEATRIX}: 2 of 3 sets." in text
     assert f"| {FEATRIX} | attrition | 91.0% | 1.25 |" in text
     assert "| german_credit | 0.1600 | 0.1000 | 0.0600 |" in text
-    assert "above chance on 2 of 3 sets; featrix is there on 2." in text
+    assert "more than chance makes on 2 of 3 sets; featrix has half of it or less on 2." in text
 
 
 def test_the_short_table_has_a_row_per_method_best_first(result: dict[str, Any]) -> None:
