@@ -3,8 +3,8 @@
     python -m benchmarks.quality_report
     python -m benchmarks.quality_report --show      # prints, writes nothing
 
-A suite that is not complete shows the sets that are; ranks, gaps and the plot read those that all methods have whole. Where the
-project's README has `quality-summary` markers, a short table goes between them.
+A suite that is not complete shows the sets that are; ranks, gaps and the plot read those that all methods have
+whole. Where the project's README has `quality-summary` markers, a short table goes between them.
 """
 
 from __future__ import annotations
