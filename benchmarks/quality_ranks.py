@@ -79,6 +79,10 @@ class Found:
         return paired(self.values(name, method, figure), self.values(name, other, figure))
 
 
+OF_A_CELL = ("peak_memory_mib", "processor_seconds", "rows", "test_rows")
+"""Figures that a cell has once for all methods that come from its one fit."""
+
+
 def gathered(cells: Mapping[str, dict[str, Any]]) -> Found:
     """Cells by set, method and fold. Of two cells that answer a method, the one counts that answers more of them."""
     found = Found({}, {})
@@ -87,7 +91,7 @@ def gathered(cells: Mapping[str, dict[str, Any]]) -> Found:
         if table not in ROWS:
             continue
         found.kinds[table] = cell["kind"]
-        seen = {key: cell.get(key) for key in ("peak_memory_mib", "rows", "test_rows")}
+        seen = {key: cell.get(key) for key in OF_A_CELL}
         for method, figures in cell["methods"].items():
             found.figures.setdefault((table, method), {})[fold] = {**seen, **figures}
     return found

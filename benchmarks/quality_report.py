@@ -178,26 +178,37 @@ def _gaps(found: Found) -> list[str]:
     return markdown(head, rows, left=3) if rows else []
 
 
-def _times(found: Found, method: str) -> tuple[list[float], list[float], list[float]]:
-    """Seconds to fit, seconds to predict and MiB of all folds."""
-    folds = [
+def _of(found: Found, method: str, figure: str) -> list[float]:
+    """A figure of all folds that have it."""
+    folds = (
         f for (_, m), by_fold in found.figures.items() if m == method for f in by_fold.values()
-    ]
-    return (
-        [float(f["fit_seconds"]) for f in folds],
-        [float(f["predict_seconds"]) for f in folds],
-        [float(f["peak_memory_mib"]) for f in folds if f.get("peak_memory_mib") is not None],
     )
+    return [float(f[figure]) for f in folds if f.get(figure) is not None]
 
 
 def _cost(found: Found) -> list[str]:
     rows = []
     for method in found.methods:
-        fit, predict, memory = _times(found, method)
-        peak = f"{max(memory):,.0f}" if memory else ""
-        spent = [f"{np.median(fit):.1f}", f"{max(fit):.1f}", f"{np.median(predict):.2f}"]
-        rows.append([method, *spent, peak])
-    head = ["method", "seconds to fit, median", "largest", "to predict, median", "peak MiB"]
+        fit, spent = _of(found, method, "fit_seconds"), _of(found, method, "processor_seconds")
+        memory = _of(found, method, "peak_memory_mib")
+        rows.append(
+            [
+                method,
+                *(f"{figure(spent):.1f}" for figure in (np.median, max)),
+                *(f"{figure(fit):.1f}" for figure in (np.median, max)),
+                f"{np.median(_of(found, method, 'predict_seconds')):.2f}",
+                f"{max(memory):,.0f}" if memory else "",
+            ]
+        )
+    head = [
+        "method",
+        "processor seconds of a fold, median",
+        "largest",
+        "seconds to fit, median",
+        "largest",
+        "to predict, median",
+        "peak MiB",
+    ]
     return markdown(head, rows)
 
 
@@ -233,7 +244,7 @@ def summary(result: dict[str, Any]) -> str:
         told = None if first in (None, method) else standing(found, first, method)
         # Different measures: a plain mean over AUC and R² says where a method stands, not what it is.
         mean = np.mean([row[method] for row in scores.values()])
-        fit = _times(found, method)[0]
+        fit = _of(found, method, "processor_seconds")
         rows.append(
             [
                 method,
@@ -250,7 +261,7 @@ def summary(result: dict[str, Any]) -> str:
         "mean rank, log loss or RMSE",
         "mean AUC or R²",
         f"{first or FEATRIX} won / tied / lost",
-        "seconds to fit, median (largest)",
+        "processor seconds, median (largest)",
     ]
     kinds = Counter("regression" if found.kinds[s] == "regression" else "classes" for s in sets)
     return "\n".join(

@@ -38,7 +38,6 @@ LARGEST_VOCABULARY = 100
 _CODE_WIDTH, _LEAST_BINS = 1_000, 8
 """A linear model reads about so many piecewise-linear bins over all numbers, and at least so many of one."""
 _SAMPLE = 5_000
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -265,26 +264,14 @@ def _frequent(batch: TokenBatch, x: int) -> NDArray[np.float32]:
     index = batch.text_NX[:, x].numpy()
     used, counts = np.unique(index[index > 0], return_counts=True)
     vectors_UE = batch.text_UE[torch.from_numpy(used)].numpy()
-    keys, first, place = np.unique(_keys(vectors_UE), return_index=True, return_inverse=True)
-    counts = np.bincount(place, counts, len(keys))
-    enough = np.flatnonzero((counts >= LEAST_REPEATS) & vectors_UE[first].any(axis=1))
-    # By key where two are as frequent: the order of the table of texts must not decide.
+    vectors_UE = vectors_UE + np.float32(0.0)  # one zero, not two
+    found_VE, place = np.unique(vectors_UE, axis=0, return_inverse=True)
+    counts = np.bincount(place.ravel(), counts, len(found_VE))
+    enough = np.flatnonzero((counts >= LEAST_REPEATS) & found_VE.any(axis=1))
+    # By vector where two are as frequent: the order of the table of texts must not decide.
     order = enough[np.argsort(-counts[enough], kind="stable")][:MOST_REPEATED]
-    found: NDArray[np.float32] = vectors_UE[first[order]]
-    return found
-
-
-def _keys(vectors_UE: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """A number for every vector, by its bits."""
-    bits_UE = np.ascontiguousarray(vectors_UE + np.float32(0.0)).view(
-        np.uint32
-    )  # one zero, not two
-    mix_E = (2 * np.arange(bits_UE.shape[1], dtype=np.uint64) + np.uint64(1)) * _MIX
-    mix_E ^= mix_E >> np.uint64(29)
-    keys_U: NDArray[np.uint64] = np.einsum(
-        "ue,e->u", bits_UE, mix_E | np.uint64(1), dtype=np.uint64, casting="unsafe"
-    )
-    return keys_U
+    frequent_VE: NDArray[np.float32] = found_VE[order]
+    return frequent_VE
 
 
 def _ranks(column: ColumnSchema) -> NDArray[np.float32] | None:

@@ -55,6 +55,7 @@ def _cells(scores: dict[str, float], sets: tuple[str, ...] = SETS) -> dict[str, 
                 found[f"quality/{name}/{method}/{fold}"] = {
                     "kind": "regression" if name in NUMBERS else "binary",
                     "rows": 800, "test_rows": 200, "peak_memory_mib": 700, "threads": 2,
+                    "processor_seconds": 3.0,
                     "commit": "abc", "date": "2026-01-01", "load": 1.0,
                     "methods": {method: figures},
                 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from catboost import CatBoost
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
@@ -16,7 +18,7 @@ from featrix_core import EmbeddingSpace, SinglePredictor
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.predictor.boosted import Boosted, fit_boosted
-from featrix_core.predictor.design import Design
+from featrix_core.predictor.design import Design, Features
 from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
 from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
 from featrix_core.predictor.linear import fit_linear
@@ -142,6 +144,21 @@ def test_leafwise_trees_of_numbers(design: Design, batch: TokenBatch, folds: lis
     train, held = folds[0]
     said = fit_leafwise(read, target, 1, train, held, SEED).answer(read.rows(held))
     assert said.shape == (len(held), 1) and loss_of(said, target[held]) < 0.5 * target[held].var()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_categories_are_combined_for_two_classes_only(classes: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(SEED)
+    codes = np.stack([random.integers(2, 8, 600), random.integers(2, 32, 600)], axis=1)
+    read = Features(np.zeros((600, 0), np.float32), codes)
+    target = np.where(codes[:, 0] % 2 == codes[:, 1] % 2, 1, 0) + (codes[:, 0] > 6) * (classes - 2)
+    train, held = np.arange(400), np.arange(400, 600)
+    trees = fit_boosted(read, target, classes, train, held, SEED)
+    CatBoost().load_model(blob=trees.stored[0]).save_model(str(tmp_path / "trees"), format="json")
+    counted = json.loads((tmp_path / "trees").read_text())["features_info"]["ctrs"]
+    assert any(len(each["elements"]) > 1 for each in counted) == (classes == 2)
+    said = trees.answer(read.rows(held))
+    assert loss_of(said, target[held]) < 0.9 * np.log(classes)
 
 
 def test_a_class_that_no_training_row_has(design: Design, batch: TokenBatch) -> None:
