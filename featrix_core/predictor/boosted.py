@@ -1,4 +1,4 @@
-"""Gradient-boosted trees beside the nets: CatBoost, a model per fold (PRED-7).
+"""Gradient-boosted trees beside the nets: CatBoost, on every fold or on all rows (PRED-7).
 
 Legend: N rows · O outputs (classes, or 1).
 """
@@ -25,12 +25,13 @@ FEW_VALUES = 20
 combined. CatBoost's statistics of combined categories are made per class; they took seven times as long as everything
 else there, for log losses within a hundredth either way."""
 _LEAST = 1e-7
+_RATE = "learning_rate"
 FEW_ROWS = 10_000
 """Rows up to which one thread answers: starting more takes longer."""
 
 
 class Boosted:
-    """Trees of every fold; the mean of what they say.
+    """Trees of every fold, or of one and of all rows; the mean of what they say.
 
     Shape: Features of N rows → log-probabilities (N, O), or standardised numbers (N, 1).
 
@@ -44,11 +45,11 @@ class Boosted:
 
         self.stored = stored
         self.outputs = outputs
-        self._models = [CatBoost().load_model(blob=blob) for blob in stored]
+        self.models = [CatBoost().load_model(blob=blob) for blob in stored]
 
     def answer(self, read: Features) -> NDArray[np.float32]:
         """Mean over folds."""
-        said = np.mean([_said(model, read, self.outputs) for model in self._models], axis=0)
+        said = np.mean([_said(model, read, self.outputs) for model in self.models], axis=0)
         return log_probabilities(said) if self.outputs > 1 else said.astype(np.float32)
 
 
@@ -64,23 +65,56 @@ def fit_boosted(
 ) -> Boosted:
     """Trees on one fold's rows, stopped early on its validation rows.
 
-    What CatBoost notes in a model and is another one with every training or number of threads is taken out (TRAIN-7).
-
     Args:
         target_N: class numbers 0 … O-1, or standardised numbers.
         rounds: most trees.
     """
+    settings = {"iterations": rounds, "early_stopping_rounds": PATIENCE, "use_best_model": True}
+    return _grown(read, target_N, outputs, (train, validation), seed, weights_N, settings)
+
+
+def regrow_boosted(
+    first: Boosted,
+    read: Features,
+    target_N: NDArray[Any],
+    outputs: int,
+    rows: NDArray[np.int64],
+    seed: int,
+    weights_N: NDArray[np.float64] | None = None,
+    longer: float = 1.0,
+) -> Boosted:
+    """Trees on other rows, of which none say when to stop: as many as `first` has, times `longer`, in steps as large
+    as its. The other arguments as of `fit_boosted`."""
+    model = first.models[0]
+    settings = {
+        "iterations": max(1, round(longer * model.tree_count_)),
+        "learning_rate": json.loads(model.get_metadata()["params"])[_RATE],
+    }
+    return _grown(read, target_N, outputs, (rows,), seed, weights_N, settings)
+
+
+def _grown(
+    read: Features,
+    target_N: NDArray[Any],
+    outputs: int,
+    parts: tuple[NDArray[np.int64], ...],
+    seed: int,
+    weights_N: NDArray[np.float64] | None,
+    growth: dict[str, Any],
+) -> Boosted:
+    """Trees on the first part's rows; a second one's tell when to stop.
+
+    What CatBoost notes in a model and is another one with every training or number of threads is taken out (TRAIN-7).
+    """
     from catboost import CatBoost
 
     settings: dict[str, Any] = {
-        "iterations": rounds,
         "random_seed": seed,
         "verbose": False,
         "allow_writing_files": False,
         "thread_count": torch.get_num_threads(),
         "loss_function": _loss(outputs),
-        "early_stopping_rounds": PATIENCE,
-        "use_best_model": True,
+        **growth,
     }
     if outputs > 2:
         settings |= {
@@ -89,14 +123,15 @@ def fit_boosted(
             "max_ctr_complexity": 1,
         }
     model = CatBoost(settings)
-    fit, held = (
+    fit, *held = (
         _pool(read, rows, target_N, None if weights_N is None else weights_N[rows])
-        for rows in (train, validation)
+        for rows in parts
     )
-    model.fit(fit, eval_set=held)
+    model.fit(fit, eval_set=held or None)
     kept = model.get_metadata()
     known = json.loads(kept["params"])["loss_function"]
-    kept["params"] = json.dumps({"loss_function": known}, sort_keys=True)
+    rate = float(model.get_all_params()[_RATE])
+    kept["params"] = json.dumps({"loss_function": known, _RATE: rate}, sort_keys=True)
     kept["training"] = kept["output_options"] = "{}"
     kept["model_guid"] = kept["train_finish_time"] = ""
     with tempfile.TemporaryDirectory() as folder:

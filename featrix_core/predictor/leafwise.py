@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class Leafwise:
-    """Trees of every fold; the mean of what they say.
+    """Trees of every fold, or of one and of all rows; the mean of what they say.
 
     Shape: Features of N rows → log-probabilities (N, O), or standardised numbers (N, 1).
 
@@ -45,7 +45,7 @@ class Leafwise:
 
         self.stored = stored
         self.outputs = outputs
-        self._models = [lightgbm.Booster(model_str=text.decode()) for text in stored]
+        self.models = [lightgbm.Booster(model_str=text.decode()) for text in stored]
 
     def answer(self, read: Features) -> NDArray[np.float32]:
         """Mean over folds."""
@@ -53,9 +53,7 @@ class Leafwise:
         if not len(cells):
             return np.zeros((0, self.outputs), np.float32)
         threads = 1 if len(cells) <= FEW_ROWS else torch.get_num_threads()
-        said = np.mean(
-            [model.predict(cells, num_threads=threads) for model in self._models], axis=0
-        )
+        said = np.mean([model.predict(cells, num_threads=threads) for model in self.models], axis=0)
         if self.outputs == 1:
             return said[:, None].astype(np.float32)
         both = np.column_stack([1.0 - said, said]) if self.outputs == 2 else said
@@ -79,6 +77,35 @@ def fit_leafwise(
     Raises:
         lightgbm.basic.LightGBMError: columns that do not vary, and other data that it refuses.
     """
+    return _grown(read, target_N, outputs, (train, validation), seed, weights_N, rounds, other)
+
+
+def regrow_leafwise(
+    first: Leafwise,
+    read: Features,
+    target_N: NDArray[Any],
+    outputs: int,
+    rows: NDArray[np.int64],
+    seed: int,
+    weights_N: NDArray[np.float64] | None = None,
+    longer: float = 1.0,
+) -> Leafwise:
+    """Trees on other rows, of which none say when to stop; arguments as of `boosted.regrow_boosted`."""
+    rounds = max(1, round(longer * first.models[0].current_iteration()))
+    return _grown(read, target_N, outputs, (rows,), seed, weights_N, rounds, {})
+
+
+def _grown(
+    read: Features,
+    target_N: NDArray[Any],
+    outputs: int,
+    parts: tuple[NDArray[np.int64], ...],
+    seed: int,
+    weights_N: NDArray[np.float64] | None,
+    rounds: int,
+    other: dict[str, Any],
+) -> Leafwise:
+    """Trees on the first part's rows; a second one's tell when to stop."""
     import lightgbm
 
     settings = {
@@ -91,22 +118,22 @@ def fit_leafwise(
     if outputs > 2:
         settings["num_class"] = outputs
     numbers = read.numbers_NF.shape[1]
-    parts: list[Any] = []
-    for rows in (train, validation):
+    sets: list[Any] = []
+    for rows in parts:
         weight = None if weights_N is None or not weights_N[rows].any() else weights_N[rows]
-        parts.append(
+        sets.append(
             lightgbm.Dataset(
                 _cells(read.rows(rows)),
                 target_N[rows],
                 weight=weight,
-                reference=parts[0] if parts else None,
+                reference=sets[0] if sets else None,
                 categorical_feature=list(range(numbers, numbers + read.codes_NK.shape[1])),
                 params=settings,
             )
         )
-    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    model = lightgbm.train(settings, parts[0], rounds, valid_sets=[parts[1]], callbacks=[stop])
-    text = model.model_to_string(num_iteration=model.best_iteration)
+    stop: list[Any] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if sets[1:] else []
+    model = lightgbm.train(settings, sets[0], rounds, valid_sets=sets[1:], callbacks=stop)
+    text = model.model_to_string(num_iteration=model.best_iteration or None)
     # Behind the trees stand the settings, with the number of threads; nothing reads them again.
     trees, _, _ = text.partition("\nparameters:")
     return Leafwise([trees.encode()], outputs)

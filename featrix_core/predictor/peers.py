@@ -16,10 +16,16 @@ import torch
 from numpy.typing import NDArray
 
 from featrix_core.encoders.tokens import TokenBatch
-from featrix_core.predictor.boosted import MOST_CLASSES, ROUNDS, Boosted, fit_boosted
-from featrix_core.predictor.design import Design
+from featrix_core.predictor.boosted import (
+    MOST_CLASSES,
+    ROUNDS,
+    Boosted,
+    fit_boosted,
+    regrow_boosted,
+)
+from featrix_core.predictor.design import Design, Features
 from featrix_core.predictor.ensemble import CHUNK, Answers, Trees, loss_of
-from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
+from featrix_core.predictor.leafwise import Leafwise, fit_leafwise, regrow_leafwise
 from featrix_core.predictor.linear import MOST_CLASSES as MOST_LINEAR_CLASSES
 from featrix_core.predictor.linear import STRENGTHS, Linear, fit_linear
 from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR
@@ -27,6 +33,8 @@ from featrix_core.predictor.wide_columns import choose_shown
 
 MOST_ROWS = 100_000
 """Training rows of a fold that trees and linear model learn from; of more, so many are drawn."""
+REGROWN = 2
+"""Where there is one fold, trees are grown so many times more, on its validation rows too."""
 MOST_CELLS = 100_000_000
 """Cells of the linear model's design (400 MB); fewer rows where it is wide."""
 
@@ -66,10 +74,16 @@ class _Asked:
     def drawn(self, most: int) -> list[NDArray[np.int64]]:
         """Training rows of every fold, at most so many, in order."""
         rng = np.random.default_rng(self.seed)
-        return [
-            train if len(train) <= most else np.sort(rng.choice(train, most, replace=False))
-            for train, _ in self.folds
-        ]
+        return [_drawn(rng, train, most) for train, _ in self.folds]
+
+    def drawn_of_all(self, most: int) -> NDArray[np.int64]:
+        """Rows that train or validate in the first fold, at most so many, in order."""
+        rows = np.sort(np.concatenate(self.folds[0]))
+        return _drawn(np.random.default_rng(self.seed), rows, most)
+
+
+def _drawn(rng: np.random.Generator, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 def fit_peers(
@@ -155,11 +169,12 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
 
     fit = fit_boosted if name == BOOSTED else fit_leafwise
     read = asked.design.shown.of(asked.design.features(asked.batch))
-    stored, said = [], []
-    for k, ((_, validation), rows) in enumerate(
-        zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)
-    ):
-        try:
+    grown: list[Any] = []
+    said = []
+    try:
+        for k, ((_, validation), rows) in enumerate(
+            zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)
+        ):
             one = fit(
                 read,
                 asked.target_N,
@@ -170,13 +185,36 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
                 asked.weights_N,
                 rounds,
             )
-        except (CatBoostError, LightGBMError) as error:
-            # Such as columns that do not vary in a fold.
-            return str(error).split(": ", 1)[-1].strip()
-        stored += one.stored
-        said.append(one.answer(read.rows(validation)))
+            grown.append(one)
+            said.append(one.answer(read.rows(validation)))
+        if len(grown) == 1:
+            grown += _regrown(asked, name, read, grown[0])
+    except (CatBoostError, LightGBMError) as error:
+        # Such as columns that do not vary in a fold.
+        return str(error).split(": ", 1)[-1].strip()
     together = Boosted if name == BOOSTED else Leafwise
+    stored = [text for one in grown for text in one.stored]
     return together(stored, asked.outputs), np.concatenate(said)
+
+
+def _regrown(asked: _Asked, name: str, read: Features, first: Any) -> list[Any]:
+    """Trees on all rows, of other seeds: only what chooses, calibrates and judges has to leave rows out."""
+    regrow = regrow_boosted if name == BOOSTED else regrow_leafwise
+    every, trained = asked.drawn_of_all(MOST_ROWS), asked.drawn(MOST_ROWS)[0]
+    longer = len(every) / len(trained)
+    return [
+        regrow(
+            first,
+            read,
+            asked.target_N,
+            asked.outputs,
+            every,
+            asked.seed + k,
+            asked.weights_N,
+            longer,
+        )
+        for k in range(1, 1 + REGROWN)
+    ]
 
 
 def _linear(asked: _Asked) -> tuple[Linear, Answers]:
@@ -201,6 +239,13 @@ def _linear(asked: _Asked) -> tuple[Linear, Answers]:
     answers = [np.concatenate(each) for each in said]
     losses = [loss_of(each, asked.target_N[rows], weights) for each in answers]
     best = int(np.argmin(losses))
+    if len(asked.folds) == 1:
+        rows = asked.drawn_of_all(most)
+        weights = None if asked.weights_N is None else asked.weights_N[rows]
+        again = fit_linear(
+            _design(asked, rows), asked.target_N[rows], asked.outputs, STRENGTHS[best], weights
+        )
+        models[best].append(again)
     return (
         Linear(
             np.concatenate([one.weight_KZO for one in models[best]]),
