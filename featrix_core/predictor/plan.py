@@ -10,6 +10,9 @@ from featrix_core.training.plan import TrainingPlan
 
 SMALL = 5_000
 """Below this many labelled rows the predictor is a bag over folds (DESIGN, "Predictor")."""
+FEW_OF_OTHERS = 500
+"""So is one with fewer rows outside of its most frequent class: a seventh of them says little of when to stop, of the
+shares, the calibration and the threshold, and is sorely missed in training."""
 FOLDS = 5
 
 
@@ -57,13 +60,17 @@ def plan_predictor(
     *,
     loss: LossWish = "auto",
     class_weights: bool | None = None,
+    others: int | None = None,
 ) -> PredictorPlan:
-    """Small tables: five members, lower rate, more dropout. Large ones: one member, wider, longer.
+    """Small tables, and rare classes: five members, lower rate. Large ones: one member, longer.
 
-    `loss` and `class_weights` (root of 1 / frequency): chosen by validation unless given (PRED-2). The focal
-    loss has class weights unless told otherwise, the others have none.
+    Args:
+        others: rows outside of the most frequent class; None for numbers, and where rows are parted by time (a
+            bag's first members would see a sixth of them).
+        loss, class_weights: (root of 1 / frequency) chosen by validation unless given (PRED-2). The focal loss has
+            class weights unless told otherwise, the others have none.
     """
-    small = n_rows < SMALL
+    small = n_rows < SMALL or (others is not None and others < FEW_OF_OTHERS)
     return PredictorPlan(
         folds=FOLDS if small else 1,
         validation_share=min(0.15, 5_000 / max(n_rows, 1)),

@@ -85,7 +85,12 @@ def fit_predictor(
         epochs: at most so many per member; the plan decides when left out.
     """
     batch, labels = rows.batch, rows.labels_N
-    plan = plan_predictor(len(labels), fine_tune, loss=loss, class_weights=class_weights)
+    others = None
+    if coding.classification and rows.times_N is None:
+        others = len(labels) - int(np.bincount(labels.astype(np.int64)).max())
+    plan = plan_predictor(
+        len(labels), fine_tune, loss=loss, class_weights=class_weights, others=others
+    )
     if shape is not None:
         plan = plan.model_copy(update={"width": shape.d_hidden})
     rows_NM = space.model.row_embeddings(batch)

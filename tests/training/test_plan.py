@@ -40,10 +40,12 @@ def test_long_tables_have_as_many_epochs_as_others_and_epochs_do_not_change_thei
     assert plan_space(rows, epochs=epochs).steps_per_epoch == plan.steps_per_epoch
 
 
-def test_small_tables_are_bagged_and_large_ones_are_fine_tuned() -> None:
+def test_small_tables_and_rare_classes_are_bagged_and_large_ones_are_fine_tuned() -> None:
     small, middle, large = (plan_predictor(n) for n in (1_000, 3_000, 40_000))
     assert (small.folds, middle.folds, large.folds) == (5, 5, 1)
     assert (small.fine_tune, middle.fine_tune, large.fine_tune) == (False, True, True)
+    rare, common = (plan_predictor(40_000, others=count) for count in (400, 4_000))
+    assert (rare.folds, common.folds, rare.fine_tune) == (5, 1, True)
     assert plan_predictor(1_000, fine_tune=True).fine_tune
     assert not plan_predictor(40_000, fine_tune=False).fine_tune
 
