@@ -178,10 +178,13 @@ def _gaps(found: Found) -> list[str]:
     return markdown(head, rows, left=3) if rows else []
 
 
-def _of(found: Found, method: str, figure: str) -> list[float]:
-    """A figure of all folds that have it."""
+def _of(found: Found, method: str, figure: str, sets: list[str] | None = None) -> list[float]:
+    """A figure of all folds that have it, of these sets or of all."""
     folds = (
-        f for (_, m), by_fold in found.figures.items() if m == method for f in by_fold.values()
+        f
+        for (name, m), by_fold in found.figures.items()
+        if m == method and (sets is None or name in sets)
+        for f in by_fold.values()
     )
     return [float(f[figure]) for f in folds if f.get(figure) is not None]
 
@@ -244,7 +247,7 @@ def summary(result: dict[str, Any]) -> str:
         told = None if first in (None, method) else standing(found, first, method)
         # Different measures: a plain mean over AUC and R² says where a method stands, not what it is.
         mean = np.mean([row[method] for row in scores.values()])
-        fit = _of(found, method, "processor_seconds")
+        fit = _of(found, method, "processor_seconds", sets)
         rows.append(
             [
                 method,

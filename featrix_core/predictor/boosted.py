@@ -36,7 +36,7 @@ class Boosted:
     Shape: Features of N rows → log-probabilities (N, O), or standardised numbers (N, 1).
 
     Args:
-        stored: every fold's model in CatBoost's own format (cbm). It is what a bundle holds, byte for byte: a model
+        stored: every model in CatBoost's own format (cbm). It is what a bundle holds, byte for byte: a model
             that was read and is written again is not.
     """
 
@@ -48,7 +48,7 @@ class Boosted:
         self.models = [CatBoost().load_model(blob=blob) for blob in stored]
 
     def answer(self, read: Features) -> NDArray[np.float32]:
-        """Mean over folds."""
+        """Mean over the models."""
         said = np.mean([_said(model, read, self.outputs) for model in self.models], axis=0)
         return log_probabilities(said) if self.outputs > 1 else said.astype(np.float32)
 

@@ -31,7 +31,7 @@ Answers = NDArray[np.float32]
 
 
 class Trees(Protocol):
-    """Boosted trees of every fold; `stored` is what a bundle holds of each."""
+    """Some boosted models that answer with their mean; `stored` is what a bundle holds of each."""
 
     stored: list[bytes]
 

@@ -53,20 +53,17 @@ def read_peers(nets: Ensemble, folder: Path, tokenizer: Tokenizer, outputs: int)
     linear = None
     if LINEAR in nets.weights:
         linear = Linear(arrays["linear.weight"], arrays["linear.bias"])
-    trees = {
-        name: _read_trees(name, folder, len(nets.nets), outputs)
-        for name in _TREES
-        if name in nets.weights
-    }
+    trees = {name: _read_trees(name, folder, outputs) for name in _TREES if name in nets.weights}
     return replace(nets, design=Design.from_state(tokenizer, state), trees=trees, linear=linear)
 
 
-def _read_trees(name: str, folder: Path, folds: int, outputs: int) -> Trees:
+def _read_trees(name: str, folder: Path, outputs: int) -> Trees:
     from catboost import CatBoostError
     from lightgbm.basic import LightGBMError
 
     read, ending = _TREES[name]
-    files = [folder / f"{name}-{k}.{ending}" for k in range(folds)]
+    count = max(1, len(list(folder.glob(f"{name}-*.{ending}"))))
+    files = [folder / f"{name}-{k}.{ending}" for k in range(count)]
     try:
         return read([path.read_bytes() for path in files], outputs)
     except (CatBoostError, LightGBMError, OSError, UnicodeDecodeError) as error:

@@ -41,6 +41,21 @@ class LabelledRows:
     ordered: bool = False
 
 
+def rows_of_others(rows: LabelledRows, folds: int) -> int | None:
+    """Rows outside of the most frequent class, where so many folds can share them.
+
+    None where they cannot: with folds by time the first members would see a sixth of them, and with fewer groups that
+    hold them some members would see nothing else, or nothing of them.
+    """
+    if rows.times_N is not None:
+        return None
+    labels = rows.labels_N.astype(np.int64)
+    other_N = labels != np.bincount(labels).argmax()
+    if rows.groups_N is not None and len(np.unique(rows.groups_N[other_N])) < folds:
+        return None
+    return int(other_N.sum())
+
+
 def met_columns(space: EmbeddingSpace, target: str) -> set[str]:
     """What a space has met: its columns, those that it left out, what its engineered columns are made from."""
     inputs = () if space.engineer is None else parse_suggestions(space.engineer.suggestions)

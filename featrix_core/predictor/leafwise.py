@@ -34,7 +34,7 @@ class Leafwise:
     Shape: Features of N rows → log-probabilities (N, O), or standardised numbers (N, 1).
 
     Args:
-        stored: every fold's model as LightGBM's own text.
+        stored: every model as LightGBM's own text.
 
     Raises:
         lightgbm.basic.LightGBMError: a text that is no model.
@@ -48,7 +48,7 @@ class Leafwise:
         self.models = [lightgbm.Booster(model_str=text.decode()) for text in stored]
 
     def answer(self, read: Features) -> NDArray[np.float32]:
-        """Mean over folds."""
+        """Mean over the models."""
         cells = _cells(read)
         if not len(cells):
             return np.zeros((0, self.outputs), np.float32)

@@ -1,6 +1,6 @@
 """A linear model beside the nets: logistic regression, or ridge, on categories and piecewise-linear codes (PRED-7).
 
-Legend: N rows · O outputs (classes, or 1) · Z design columns · K folds.
+Legend: N rows · O outputs (classes, or 1) · Z design columns · K models.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LEAST = 1e-7
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear model per fold; the mean of what they say.
+    """A linear model of every fold, or of one and of all rows; the mean of what they say.
 
     Shape: design (N, Z) → log-probabilities (N, O), or standardised numbers (N, 1).
-    weight_KZO, bias_KO: of the folds' models on standardised design columns, with mean_Z and scale_Z.
+    weight_KZO, bias_KO: of the models on standardised design columns, with mean_Z and scale_Z.
     """
 
     weight_KZO: NDArray[np.float32]
@@ -36,7 +36,7 @@ class Linear:
         return int(self.bias_KO.shape[1])
 
     def answer(self, design_NZ: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mean over folds."""
+        """Mean over the models."""
         said = np.mean(
             [
                 _linked(design_NZ @ weight_ZO + bias_O)

@@ -77,7 +77,7 @@ class HeadInputs(NamedTuple):
     z_BS: Tensor
     class_BC: Tensor
 
-    def rows(self, rows: Tensor) -> HeadInputs:
+    def rows(self, rows: Tensor | slice) -> HeadInputs:
         """Some of the rows."""
         return HeadInputs(self.dense_BZ[rows], self.z_BS[rows], self.class_BC[rows])
 

@@ -145,10 +145,14 @@ class PredictorObjective:
 
     @torch.no_grad()
     def validation_logits(self) -> Tensor:
-        """Logits of the validation rows (E, V, O)."""
+        """Logits of the validation rows (E, V, O); in chunks, since there may be many rows."""
         fixed = None if self.encoding else self.fixed_validation
-        logits: Tensor = self.net.head(self._read(self.validation) if fixed is None else fixed)
-        return logits
+        parts = []
+        for start in range(0, max(self.validation.n_rows, 1), CHUNK):
+            rows = slice(start, start + CHUNK)
+            read = self._read(self.validation.rows(rows)) if fixed is None else fixed.rows(rows)
+            parts.append(self.net.head(read))
+        return torch.cat(parts, dim=1)
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Log loss or mean squared error of the combined answer, and figures that failures are judged by.

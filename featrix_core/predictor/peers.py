@@ -7,6 +7,7 @@ Legend: N rows · O outputs (classes, or 1) · Z columns of the linear model's d
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +33,7 @@ from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR
 from featrix_core.predictor.wide_columns import choose_shown
 
 MOST_ROWS = 100_000
-"""Training rows of a fold that trees and linear model learn from; of more, so many are drawn."""
+"""Training rows of a fold that trees and linear model learn from; of more, so many are drawn, of rare classes all."""
 REGROWN = 2
 """Where there is one fold, trees are grown so many times more, on its validation rows too."""
 MOST_CELLS = 100_000_000
@@ -59,6 +60,19 @@ class Peers:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Row numbers in order, and weights of all rows: where a class is drawn in part, its rows stand for the others."""
+
+    rows: NDArray[np.int64]
+    weights_N: NDArray[np.float64] | None
+
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """Of these rows."""
+        return None if self.weights_N is None else self.weights_N[self.rows]
+
+
+@dataclass(frozen=True)
 class _Asked:
     """Rows, labels and folds of all models; names: of the columns by family."""
 
@@ -71,19 +85,52 @@ class _Asked:
     seed: int
     weights_N: NDArray[np.float64] | None
 
-    def drawn(self, most: int) -> list[NDArray[np.int64]]:
-        """Training rows of every fold, at most so many, in order."""
+    def drawn(self, most: int) -> list[Drawn]:
+        """At most so many training rows of every fold."""
         rng = np.random.default_rng(self.seed)
-        return [_drawn(rng, train, most) for train, _ in self.folds]
+        return [self._of(rng, train, most) for train, _ in self.folds]
 
-    def drawn_of_all(self, most: int) -> NDArray[np.int64]:
-        """Rows that train or validate in the first fold, at most so many, in order."""
+    def drawn_of_all(self, most: int) -> Drawn:
+        """At most so many of the rows that train or validate in the first fold."""
         rows = np.sort(np.concatenate(self.folds[0]))
-        return _drawn(np.random.default_rng(self.seed), rows, most)
+        return self._of(np.random.default_rng(self.seed), rows, most)
+
+    def _of(self, rng: np.random.Generator, rows: NDArray[np.int64], most: int) -> Drawn:
+        return draw(rng, rows, most, self.target_N, self.outputs, self.weights_N)
 
 
-def _drawn(rng: np.random.Generator, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+def draw(
+    rng: np.random.Generator,
+    rows: NDArray[np.int64],
+    most: int,
+    target_N: NDArray[Any],
+    outputs: int,
+    weights_N: NDArray[np.float64] | None = None,
+) -> Drawn:
+    """At most so many of the rows, of classes in `fair_shares`; the other arguments as of `fit_peers`."""
+    if len(rows) <= most:
+        return Drawn(rows, weights_N)
+    if outputs == 1:
+        return Drawn(np.sort(rng.choice(rows, most, replace=False)), weights_N)
+    labels = target_N[rows]
+    counts_O = np.bincount(labels, minlength=outputs)
+    weighted_N = np.ones(len(target_N)) if weights_N is None else weights_N.copy()
+    kept = []
+    for label, count in enumerate(fair_shares(counts_O, most)):
+        if count:
+            chosen = rng.choice(rows[labels == label], count, replace=False)
+            weighted_N[chosen] *= counts_O[label] / count
+            kept.append(chosen)
+    return Drawn(np.sort(np.concatenate(kept)), weighted_N)
+
+
+def fair_shares(counts_O: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Rows of every class, at most so many together: rare classes whole, and the others share what these leave."""
+    shares_O, left = np.zeros_like(counts_O), most
+    for place, label in enumerate(np.argsort(counts_O, kind="stable")):
+        shares_O[label] = min(counts_O[label], left // (len(counts_O) - place))
+        left -= shares_O[label]
+    return shares_O
 
 
 def fit_peers(
@@ -172,26 +219,27 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
     grown: list[Any] = []
     said = []
     try:
-        for k, ((_, validation), rows) in enumerate(
+        for k, ((_, validation), drawn) in enumerate(
             zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)
         ):
             one = fit(
                 read,
                 asked.target_N,
                 asked.outputs,
-                rows,
+                drawn.rows,
                 validation,
                 asked.seed + k,
-                asked.weights_N,
+                drawn.weights_N,
                 rounds,
             )
             grown.append(one)
             said.append(one.answer(read.rows(validation)))
-        if len(grown) == 1:
-            grown += _regrown(asked, name, read, grown[0])
     except (CatBoostError, LightGBMError) as error:
         # Such as columns that do not vary in a fold.
         return str(error).split(": ", 1)[-1].strip()
+    if len(grown) == 1:
+        with contextlib.suppress(CatBoostError, LightGBMError):  # the first ones are good enough
+            grown += _regrown(asked, name, read, grown[0])
     together = Boosted if name == BOOSTED else Leafwise
     stored = [text for one in grown for text in one.stored]
     return together(stored, asked.outputs), np.concatenate(said)
@@ -201,16 +249,16 @@ def _regrown(asked: _Asked, name: str, read: Features, first: Any) -> list[Any]:
     """Trees on all rows, of other seeds: only what chooses, calibrates and judges has to leave rows out."""
     regrow = regrow_boosted if name == BOOSTED else regrow_leafwise
     every, trained = asked.drawn_of_all(MOST_ROWS), asked.drawn(MOST_ROWS)[0]
-    longer = len(every) / len(trained)
+    longer = len(every.rows) / len(trained.rows)
     return [
         regrow(
             first,
             read,
             asked.target_N,
             asked.outputs,
-            every,
+            every.rows,
             asked.seed + k,
-            asked.weights_N,
+            every.weights_N,
             longer,
         )
         for k in range(1, 1 + REGROWN)
@@ -222,29 +270,27 @@ def _linear(asked: _Asked) -> tuple[Linear, Answers]:
     most = min(MOST_ROWS, max(1_000, MOST_CELLS // asked.design.linear_width))
     models: list[list[Linear]] = [[] for _ in STRENGTHS]
     said: list[list[Answers]] = [[] for _ in STRENGTHS]
-    for (_, validation), rows in zip(asked.folds, asked.drawn(most), strict=True):
-        weights = None if asked.weights_N is None else asked.weights_N[rows]
-        read = _design(asked, rows)
+    for (_, validation), drawn in zip(asked.folds, asked.drawn(most), strict=True):
+        read, target = _design(asked, drawn.rows), asked.target_N[drawn.rows]
         fitted = [
-            fit_linear(read, asked.target_N[rows], asked.outputs, strength, weights)
+            fit_linear(read, target, asked.outputs, strength, drawn.weights)
             for strength in STRENGTHS
         ]
-        parts = [validation[start : start + CHUNK] for start in range(0, len(validation), CHUNK)]
-        held = [_design(asked, part) for part in parts]
         for place, one in enumerate(fitted):
             models[place].append(one)
-            said[place].append(np.concatenate([one.answer(part) for part in held]))
+        for start in range(0, len(validation), CHUNK):
+            held = _design(asked, validation[start : start + CHUNK])
+            for place, one in enumerate(fitted):
+                said[place].append(one.answer(held))
     rows = np.concatenate([validation for _, validation in asked.folds])
     weights = None if asked.weights_N is None else asked.weights_N[rows]
     answers = [np.concatenate(each) for each in said]
     losses = [loss_of(each, asked.target_N[rows], weights) for each in answers]
     best = int(np.argmin(losses))
     if len(asked.folds) == 1:
-        rows = asked.drawn_of_all(most)
-        weights = None if asked.weights_N is None else asked.weights_N[rows]
-        again = fit_linear(
-            _design(asked, rows), asked.target_N[rows], asked.outputs, STRENGTHS[best], weights
-        )
+        every = asked.drawn_of_all(most)
+        read, target = _design(asked, every.rows), asked.target_N[every.rows]
+        again = fit_linear(read, target, asked.outputs, STRENGTHS[best], every.weights)
         models[best].append(again)
     return (
         Linear(

@@ -11,8 +11,10 @@ from featrix_core.training.plan import TrainingPlan
 SMALL = 5_000
 """Below this many labelled rows the predictor is a bag over folds (DESIGN, "Predictor")."""
 FEW_OF_OTHERS = 500
-"""So is one with fewer rows outside of its most frequent class: a seventh of them says little of when to stop, of the
-shares, the calibration and the threshold, and is sorely missed in training."""
+"""So is one with fewer rows outside of its most frequent class: a validation part of them says little of when to stop,
+of shares, calibration and threshold, and is sorely missed in training."""
+LEAST_EPOCHS = 10
+"""An epoch of a long table is a part of its rows: weights are judged, and the encoder joins, between epochs."""
 FOLDS = 5
 
 
@@ -40,7 +42,7 @@ class PredictorPlan(Frozen):
     def training(self, n_rows: int, seed: int, epochs: int | None = None) -> TrainingPlan:
         """Plan of one bag member that trains on `n_rows` rows."""
         size = max(1, min(self.batch_size, n_rows))
-        steps = max(1, n_rows // size)
+        steps = max(1, min(n_rows // size, self.updates // LEAST_EPOCHS))
         count = epochs or max(1, math.ceil(self.updates / steps))
         return TrainingPlan(
             epochs=count,
@@ -65,8 +67,7 @@ def plan_predictor(
     """Small tables, and rare classes: five members, lower rate. Large ones: one member, longer.
 
     Args:
-        others: rows outside of the most frequent class; None for numbers, and where rows are parted by time (a
-            bag's first members would see a sixth of them).
+        others: rows outside of the most frequent class (`rows_of_others`); None where they do not matter.
         loss, class_weights: (root of 1 / frequency) chosen by validation unless given (PRED-2). The focal loss has
             class weights unless told otherwise, the others have none.
     """

@@ -21,10 +21,10 @@ from featrix_core.predictor.design import Design
 from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
 from featrix_core.predictor.failures import judge_answers
 from featrix_core.predictor.fitting import bag_folds, fit_members
-from featrix_core.predictor.labelled import LabelledRows
+from featrix_core.predictor.labelled import LabelledRows, rows_of_others
 from featrix_core.predictor.losses import LossWish
 from featrix_core.predictor.peers import Peers, fit_peers
-from featrix_core.predictor.plan import PredictorPlan, plan_predictor
+from featrix_core.predictor.plan import FOLDS, PredictorPlan, plan_predictor
 from featrix_core.predictor.row_guard import RowGuard
 from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.standing import LINEAR, NETS, TOGETHER
@@ -85,9 +85,7 @@ def fit_predictor(
         epochs: at most so many per member; the plan decides when left out.
     """
     batch, labels = rows.batch, rows.labels_N
-    others = None
-    if coding.classification and rows.times_N is None:
-        others = len(labels) - int(np.bincount(labels.astype(np.int64)).max())
+    others = rows_of_others(rows, FOLDS) if coding.classification else None
     plan = plan_predictor(
         len(labels), fine_tune, loss=loss, class_weights=class_weights, others=others
     )

@@ -17,10 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from featrix_core import EmbeddingSpace, SinglePredictor
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
-from featrix_core.predictor.boosted import Boosted, fit_boosted, regrow_boosted
+from featrix_core.predictor.boosted import Boosted, fit_boosted
 from featrix_core.predictor.design import Design, Features
 from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
-from featrix_core.predictor.leafwise import Leafwise, fit_leafwise, regrow_leafwise
+from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
 from featrix_core.predictor.linear import fit_linear
 from featrix_core.predictor.peers import fit_peers
 from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS, standing
@@ -115,60 +115,6 @@ def test_dates_texts_and_levels_become_numbers() -> None:
 
 
 KINDS = [(fit_boosted, Boosted), (fit_leafwise, Leafwise)]
-
-
-@pytest.mark.parametrize("outputs", [1, 2, 3])
-@pytest.mark.parametrize(
-    ("fit", "regrow"), [(fit_boosted, regrow_boosted), (fit_leafwise, regrow_leafwise)]
-)
-def test_trees_grow_again_on_all_rows(
-    fit: Any, regrow: Any, outputs: int, design: Design, batch: TokenBatch, folds: list[Fold]
-) -> None:
-    read = design.features(batch)
-    number = np.nan_to_num(read.numbers_NF[:, 0])
-    number = (number - number.mean()) / number.std()
-    noise = np.random.default_rng(SEED).normal(size=len(number))
-    target: NDArray[Any] = (number + 0.5 * noise).astype(np.float32)
-    if outputs > 1:
-        target = np.digitize(target, np.quantile(target, np.arange(1, outputs) / outputs))
-    train, held = folds[0]
-    first = fit(read, target, outputs, train, held, SEED)
-    more = [
-        regrow(first, read, target, outputs, np.arange(batch.n_rows), SEED + 1, longer=longer)
-        for longer in (1.0, 1.0, 1.5)
-    ]
-    assert more[0].stored == more[1].stored != first.stored
-    counts = [_tree_count(each.models[0]) / _tree_count(first.models[0]) for each in more]
-    assert counts[:2] == [1.0, 1.0] and counts[2] == pytest.approx(1.5, abs=0.1)
-    # They learned from the rows that the first ones were held back from.
-    losses = [loss_of(each.answer(read.rows(held)), target[held]) for each in (first, more[0])]
-    assert losses[1] < losses[0]
-
-
-def _tree_count(model: Any) -> int:
-    return int(model.tree_count_ if hasattr(model, "tree_count_") else model.num_trees())
-
-
-@pytest.mark.parametrize("folds_there", [1, 2])
-def test_a_single_fold_is_no_reason_to_waste_its_validation_rows(
-    folds_there: int,
-    design: Design,
-    batch: TokenBatch,
-    labels: NDArray[np.int64],
-    folds: list[Fold],
-    names: Names,
-) -> None:
-    asked = folds[:folds_there]
-    peers = fit_peers(design, names, batch, labels, 2, asked, SEED, rounds=20)
-    assert peers.linear is not None
-    models = [len(peers.linear.bias_KO), *(len(each.stored) for each in peers.trees.values())]
-    assert models == ([2, 3, 3] if folds_there == 1 else [2, 2, 2])
-    assert {len(said) for said in peers.answers.values()} == {sum(len(held) for _, held in asked)}
-    # What chooses and calibrates comes from the trees that never saw the rows.
-    held = folds[0][1]
-    read = peers.design.shown.of(design.features(batch)).rows(held)
-    alone = Boosted(peers.trees[BOOSTED].stored[:1], 2).answer(read)
-    assert (peers.answers[BOOSTED][: len(held)] == alone).all()
 
 
 @pytest.mark.parametrize(("fit", "kind"), KINDS)

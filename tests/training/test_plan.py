@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featrix_core.predictor.plan import plan_predictor
+from featrix_core.predictor.plan import LEAST_EPOCHS, plan_predictor
 from featrix_core.training.plan import plan_space
 
 
@@ -50,10 +50,11 @@ def test_small_tables_and_rare_classes_are_bagged_and_large_ones_are_fine_tuned(
     assert not plan_predictor(40_000, fine_tune=False).fine_tune
 
 
-@given(st.integers(1, 200_000))
-def test_a_predictors_training_fits_its_rows(rows: int) -> None:
-    plan = plan_predictor(rows)
+@given(st.integers(1, 2_000_000), st.none() | st.integers(0, 1_000))
+def test_a_predictors_training_fits_its_rows(rows: int, others: int | None) -> None:
+    plan = plan_predictor(rows, others=others)
     training = plan.training(rows, 3)
+    assert training.epochs >= LEAST_EPOCHS
     assert 1 <= training.batch_size <= rows
     assert training.updates >= plan.updates
     assert training.patience is not None and training.patience >= 6
