@@ -200,7 +200,8 @@ def test_rows_without_any_value_are_predicted(predictor: SinglePredictor) -> Non
     empty = pd.DataFrame({name: pd.Series([None, None], dtype=object) for name in COLUMNS})
     probabilities = predictor.predict_proba(empty)
     assert np.isfinite(probabilities).all()
-    np.testing.assert_array_equal(probabilities[0], probabilities[1])
+    # Kernels may treat the rows of a batch differently in their last bits.
+    np.testing.assert_allclose(probabilities[0], probabilities[1], atol=1e-6)
 
 
 def test_a_table_without_rows_gives_no_answers(
