@@ -22,6 +22,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from featrix_core.features.compute import Cells, FeatureState, apply
 from featrix_core.features.suggestions import AnySuggestion, parse_suggestions
+from featrix_core.settling import unsettled_is_fine
 from featrix_core.tables.schema import CATEGORICAL, ColumnType, TableSchema
 from featrix_core.tables.targets import TargetSchema
 
@@ -116,7 +117,8 @@ class _Model:
                 predicted[test, 0] = ridge.predict(features_NF[test])
             else:
                 linear = LogisticRegression(C=0.3, max_iter=200, tol=1e-3)
-                linear.fit(features_NF[train], self.y[train])
+                with unsettled_is_fine():
+                    linear.fit(features_NF[train], self.y[train])
                 predicted[test] = linear.predict_proba(features_NF[test])
         return predicted
 

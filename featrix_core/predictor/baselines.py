@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from featrix_core.settling import unsettled_is_fine
 from featrix_core.tables.schema import CATEGORICAL, ColumnType, TableSchema
 from featrix_core.tables.table import TypedColumn
 from featrix_core.tables.targets import TargetKind
@@ -219,7 +220,8 @@ def _fit_linear(design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int) 
         # Few distinct numbers give fewer bins than asked for, which is what is wanted.
         warnings.filterwarnings("ignore", message="Bins whose width are too small")
         warnings.filterwarnings("ignore", message="Feature .* is constant")
-        return model.fit(design, y)
+        with unsettled_is_fine():
+            return model.fit(design, y)
 
 
 def _fit_boosted(design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int) -> Any:

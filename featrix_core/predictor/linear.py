@@ -5,12 +5,13 @@ Legend: N rows · O outputs (classes, or 1) · Z design columns · K models.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from featrix_core.settling import unsettled_is_fine
 
 STRENGTHS = (0.01, 0.1, 1.0)
 """Inverse penalties that are tried; that of the best out-of-fold answers is kept."""
@@ -65,7 +66,6 @@ def fit_linear(
     weights_N: NDArray[np.float64] | None = None,
 ) -> Linear:
     """A model of the rows, of two labels at least."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 
     weights = None if weights_N is None or not weights_N.any() else weights_N
@@ -73,9 +73,7 @@ def fit_linear(
         model = Ridge(alpha=1.0 / strength).fit(design_NZ, target_N, sample_weight=weights)
         weight, bias = model.coef_.reshape(-1, 1), np.atleast_1d(model.intercept_)
         return Linear(weight[None].astype(np.float32), bias[None].astype(np.float32))
-    with warnings.catch_warnings():
-        # A model that is stopped after so many steps is good enough to stand beside the others.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with unsettled_is_fine():
         found = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(
             design_NZ, target_N, weights
         )

@@ -20,6 +20,7 @@ from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.features.suggest import suggest_features
 from featrix_core.files import write_json
 from featrix_core.predictor.metrics import bootstrap_difference
+from featrix_core.settling import unsettled_is_fine
 from featrix_core.steps.data_step import DataSet, load_dataset
 from featrix_core.steps.figures import write_figures
 from featrix_core.steps.names import EXTENSION, PREVIOUS
@@ -49,18 +50,20 @@ def _engineer(
     return FeatureEngineer(found) if found else None
 
 
-def _probe(target: TargetSchema, folds: Any) -> Any:
+def _probe(target: TargetSchema, vectors: Floats, labels: Floats) -> Any:
+    """A linear model of the rows, its penalty chosen over three folds."""
     if target.kind == "scalar":
-        return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 12)))
+        return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 12))).fit(vectors, labels)
     model = LogisticRegressionCV(
         Cs=np.logspace(-4, 0, 5),
-        cv=folds,
+        cv=3,
         scoring="neg_log_loss",
         max_iter=200,
         l1_ratios=(0.0,),
         use_legacy_attributes=False,
     )
-    return make_pipeline(StandardScaler(), model)
+    with unsettled_is_fine():
+        return make_pipeline(StandardScaler(), model).fit(vectors, labels)
 
 
 def _said(model: Any, vectors: Floats, target: TargetSchema) -> Floats:
@@ -78,7 +81,7 @@ def _out_of_fold(vectors: Floats, labels: Floats, target: TargetSchema, seed: in
     folds = splitter(3, shuffle=True, random_state=seed)
     losses = []
     for train, test in folds.split(vectors, labels):
-        model = _probe(target, 3).fit(vectors[train], labels[train])
+        model = _probe(target, vectors[train], labels[train])
         said = _said(model, vectors[test], target)
         if scalar:
             losses.append(np.square(said - labels[test]) / max(labels.var(), 1e-12))
@@ -117,7 +120,7 @@ def compare_spaces(
         errors, said = [], []
         for train, test in zip(train_vectors, test_vectors, strict=True):
             errors.append(_out_of_fold(train[known], y, target, seed))
-            model = _probe(target, 3).fit(train[known], y)
+            model = _probe(target, train[known], y)
             said.append(_said(model, test[measured], target))
         metric = "r2" if target.kind == "scalar" else "roc_auc"
         y_test = truth[measured] if target.kind == "scalar" else truth[measured].astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.metrics import r2_score, roc_auc_score
 
+from featrix_core.predictor import complexity
 from featrix_core.predictor.baselines import Baselines, design_frame, fit_baselines
 from featrix_core.predictor.complexity import advise_depth
 from featrix_core.tables.build import build_schema, typed_columns
@@ -243,3 +245,11 @@ def test_vectors_and_codes_reach_the_design_frame() -> None:
     assert list(design.columns) == ["v 0", "v 1", "v 2", "code"]
     # A code per row would only be learned by heart: the most frequent ones are enough.
     assert len(design["code"].cat.categories) <= 50
+
+
+def test_a_yardstick_need_not_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complexity, "_ITERATIONS", 1)
+    x = np.random.default_rng(1).normal(size=(200, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        advise_depth(x, (x[:, 0] > 0).astype(int), "binary")
