@@ -247,7 +247,7 @@ def summary(result: dict[str, Any]) -> str:
         told = None if first in (None, method) else standing(found, first, method)
         # Different measures: a plain mean over AUC and R² says where a method stands, not what it is.
         mean = np.mean([row[method] for row in scores.values()])
-        fit = _of(found, method, "processor_seconds", sets)
+        spent = _of(found, method, "processor_seconds", sets)
         rows.append(
             [
                 method,
@@ -255,7 +255,7 @@ def summary(result: dict[str, Any]) -> str:
                 f"{by_loss[method]:.2f}",
                 f"{mean:.4f}",
                 "" if told is None else told.text,
-                f"{np.median(fit):.0f} ({max(fit):.0f})",
+                f"{np.median(spent):.0f} ({max(spent):.0f})",
             ]
         )
     head = [

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def unsettled_is_fine() -> Iterator[None]:
-    """No warning where a model is stopped after its last step: it is good enough, and nobody could do about it."""
+    """No warning of a model that is stopped before it settles: it is good enough, and users can do nothing about it."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():

@@ -248,8 +248,8 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
 def _regrown(asked: _Asked, name: str, read: Features, first: Any) -> list[Any]:
     """Trees on all rows, of other seeds: only what chooses, calibrates and judges has to leave rows out."""
     regrow = regrow_boosted if name == BOOSTED else regrow_leafwise
-    every, trained = asked.drawn_of_all(MOST_ROWS), asked.drawn(MOST_ROWS)[0]
-    longer = len(every.rows) / len(trained.rows)
+    every = asked.drawn_of_all(MOST_ROWS)
+    longer = len(every.rows) / min(len(asked.folds[0][0]), MOST_ROWS)
     return [
         regrow(
             first,

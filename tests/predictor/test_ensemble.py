@@ -25,7 +25,6 @@ from featrix_core.predictor.linear import fit_linear
 from featrix_core.predictor.peers import fit_peers
 from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS, standing
 from featrix_core.tables.build import typed_columns
-from featrix_core.tables.splits import kfold
 
 SEED = 5
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -35,31 +34,6 @@ Names = tuple[tuple[str, ...], ...]
 def _tokens(space: EmbeddingSpace, frame: pd.DataFrame) -> TokenBatch:
     batch: TokenBatch = space.tokenizer.encode(typed_columns(as_table(frame), space.schema))
     return batch
-
-
-@pytest.fixture(scope="module")
-def batch(few_space: EmbeddingSpace, few: pd.DataFrame) -> TokenBatch:
-    return _tokens(few_space, few)
-
-
-@pytest.fixture(scope="module")
-def design(few_space: EmbeddingSpace, batch: TokenBatch) -> Design:
-    return Design.fit(few_space.tokenizer, batch)
-
-
-@pytest.fixture(scope="module")
-def labels(few: pd.DataFrame) -> NDArray[np.int64]:
-    return np.asarray(few["class"] == "bad", np.int64)
-
-
-@pytest.fixture(scope="module")
-def folds(labels: NDArray[np.int64]) -> list[Fold]:
-    return kfold(labels, 3, SEED)
-
-
-@pytest.fixture(scope="module")
-def names(few_space: EmbeddingSpace) -> Names:
-    return few_space.tokenizer.groups
 
 
 def test_missing_and_unseen_cells_stand_for_themselves(
