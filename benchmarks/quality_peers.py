@@ -316,3 +316,4 @@ PEERS: dict[str, tuple[Callable[[Given], Fitted], str]] = {
     "RealMLP": (_realmlp, "pytabkit"),
 }
 """Cheap ones first: how each is fitted, and the package that does it."""
+NETWORKS = "TabM", "RealMLP"

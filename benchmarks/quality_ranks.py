@@ -10,10 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import stats
 
-from benchmarks.quality import asks
 from benchmarks.quality_figures import LOSS, SCORE
 from benchmarks.quality_own import FEATRIX, NET_ONLY
-from benchmarks.quality_peers import PEERS, TUNED
+from benchmarks.quality_peers import NETWORKS, PEERS, TUNED
 from benchmarks.quality_sets import ROWS, Kind, fold_count
 from benchmarks.space_tables import Gain, paired
 
@@ -97,9 +96,16 @@ def gathered(cells: Mapping[str, dict[str, Any]]) -> Found:
     return found
 
 
-def everywhere(found: Found) -> list[str]:
-    """Methods that are asked on every set."""
-    return [m for m in found.methods if m != TUNED]
+def groups(found: Found) -> list[tuple[list[str], list[str]]]:
+    """Methods that are ranked together, with the sets on which all of them are whole: first those that take
+    seconds, on most sets, then with the tuned rival that is asked on small sets only, and with the networks."""
+    slow, tuned = set(NETWORKS), {TUNED}
+    parts: dict[tuple[str, ...], list[str]] = {}
+    for left_out in (slow | tuned, slow, tuned, set()):
+        methods = [m for m in found.methods if m not in left_out]
+        # Of two groups with the same sets, the one with more methods says all that the other does.
+        parts[tuple(found.complete(methods))] = methods
+    return [(methods, list(sets)) for sets, methods in parts.items() if sets and len(methods) > 1]
 
 
 def mean_ranks(table: Table, methods: list[str], *, best_is_high: bool) -> dict[str, float]:
@@ -147,11 +153,12 @@ def standing(found: Found, own: str, other: str) -> Standing | None:
 
 
 def gaps(found: Found, own: str) -> dict[str, tuple[str, float]]:
-    """Set → (best peer, its mean AUC or R² minus the own one), where own and all peers of the set are whole."""
+    """Set → (best peer, its mean AUC or R² minus the own one), where own and the peers that take seconds are whole;
+    the other peers count where they are."""
     found_gaps = {}
     for name in found.sets:
-        peers = [m for m in PEERS if asks(m, name)]
-        if all(found.whole(name, m) for m in (own, *peers)):
+        peers = [m for m in PEERS if found.whole(name, m)]
+        if found.whole(name, own) and all(m in peers for m in PEERS if m not in (*NETWORKS, TUNED)):
             row = found.scores([name], [own, *peers])[name]
             best = max(peers, key=lambda m: row[m])
             found_gaps[name] = (best, row[best] - row[own])

@@ -3,8 +3,10 @@
     python -m benchmarks.quality_report
     python -m benchmarks.quality_report --show      # prints, writes nothing
 
-A suite that is not complete shows the sets that are; ranks, gaps and the plot read those that all methods have
-whole. Where the project's README has `quality-summary` markers, a short table goes between them.
+A suite that is not complete shows the sets that are. Methods are ranked together on the sets that all of them have
+whole: a table for those that take seconds, and one each with the networks and with the tuned rival where these
+have fewer sets; the plot and the summary read the first. Where the project's README has `quality-summary` markers,
+a short table goes between them.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from benchmarks.quality_calibration import (
 )
 from benchmarks.quality_figures import SCORE
 from benchmarks.quality_own import FEATRIX, NET_ONLY
-from benchmarks.quality_peers import PEERS, TUNED
+from benchmarks.quality_peers import PEERS
 from benchmarks.quality_plot import draw
 from benchmarks.quality_ranks import (
     Differences,
     Found,
     differences,
-    everywhere,
     gaps,
     gathered,
+    groups,
     mean_ranks,
     normalised,
     standing,
@@ -62,16 +64,11 @@ def owns(found: Found) -> list[str]:
     return [m for m in (FEATRIX, NET_ONLY) if m in found.methods]
 
 
-def rank_methods(found: Found) -> tuple[list[str], list[str]]:
-    """Methods that are ranked, and the sets on which all of them are whole."""
-    methods = everywhere(found)
-    return methods, found.complete(methods)
-
-
 def difference(found: Found) -> Differences | None:
-    """Of the scores on complete sets."""
-    methods, sets = rank_methods(found)
-    return differences(found.scores(sets, methods), methods) if sets else None
+    """Of the scores of the first group."""
+    for methods, sets in groups(found)[:1]:
+        return differences(found.scores(sets, methods), methods)
+    return None
 
 
 def block(result: dict[str, Any]) -> str:
@@ -81,8 +78,7 @@ def block(result: dict[str, Any]) -> str:
     found = gathered(result["cells"])
     parts = [
         _by_set(found),
-        _ranks(found, *rank_methods(found)),
-        _small(found),
+        *(_ranks(found, methods, sets) for methods, sets in groups(found)),
         _plot(found),
         _against(found),
         _gaps(found),
@@ -116,8 +112,6 @@ def _by_set(found: Found) -> list[str]:
 
 
 def _ranks(found: Found, methods: list[str], sets: list[str]) -> list[str]:
-    if not sets or len(methods) < 2:
-        return []
     scores, losses = found.scores(sets, methods), found.losses(sets, methods)
     columns = [
         mean_ranks(scores, methods, best_is_high=True),
@@ -133,13 +127,6 @@ def _ranks(found: Found, methods: list[str], sets: list[str]) -> list[str]:
         "mean normalised score",
     ]
     return markdown(head, rows)
-
-
-def _small(found: Found) -> list[str]:
-    """Ranks with the tuned rival, on the sets that it is asked on."""
-    if TUNED not in found.methods:
-        return []
-    return _ranks(found, found.methods, found.complete(found.methods))
 
 
 def _plot(found: Found) -> list[str]:
@@ -235,9 +222,9 @@ def _footer(result: dict[str, Any]) -> str:
 def summary(result: dict[str, Any]) -> str:
     """A short table for the project's README, from complete sets: a row per method, best rank first."""
     found = gathered(result["cells"])
-    methods, sets = rank_methods(found)
-    if not sets or len(methods) < 2:
+    if not groups(found):
         return NOTHING
+    methods, sets = groups(found)[0]
     scores, losses = found.scores(sets, methods), found.losses(sets, methods)
     by_score = mean_ranks(scores, methods, best_is_high=True)
     by_loss = mean_ranks(losses, methods, best_is_high=False)

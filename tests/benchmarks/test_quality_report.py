@@ -17,9 +17,9 @@ from benchmarks.quality_ranks import (
     cliques,
     differences,
     ece_ratios,
-    everywhere,
     gaps,
     gathered,
+    groups,
     mean_ranks,
     normalised,
     standing,
@@ -99,12 +99,28 @@ def test_wins_ties_and_losses_are_paired() -> None:
 def test_incomplete_sets_are_not_ranked(result: dict[str, Any]) -> None:
     del result["cells"]["quality/ames/LightGBM/4"]
     found = gathered(result["cells"])
-    assert found.complete(everywhere(found)) == [s for s in found.sets if s != "ames"]
+    assert next(sets for _, sets in groups(found)) == [s for s in found.sets if s != "ames"]
     assert "ames" not in gaps(found, FEATRIX)
     assert found.gain("ames", FEATRIX, "LightGBM") is None
     text = quality_report.block(result)
     assert "| 5 complete sets |" in text
     assert "| ames | regression | R² | 0.8020 |" in text
+
+
+def test_slow_rivals_with_fewer_sets_are_ranked_apart(result: dict[str, Any]) -> None:
+    for name in [n for n in result["cells"] if n.startswith("quality/ames/TabM/")]:
+        del result["cells"][name]
+    found = gathered(result["cells"])
+    small = [s for s in found.sets if asks(TUNED, s)]
+    without = [s for s in found.sets if s != "ames"]
+    told = {tuple(sets): set(methods) for methods, sets in groups(found)}
+    assert [list(sets) for sets in told] == [
+        found.sets, small, without, [s for s in small if s != "ames"]
+    ]  # fmt: skip
+    assert "TabM" not in told[tuple(found.sets)] and TUNED in told[tuple(small)]
+    assert gaps(found, FEATRIX).keys() == set(found.sets), "a rival that is not there is not asked"
+    text = quality_report.block(result)
+    assert "| 6 complete sets |" in text and "| 5 complete sets |" in text
 
 
 def test_a_joint_cell_counts_before_one_of_its_methods(result: dict[str, Any]) -> None:
