@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,29 @@ _LEAST = 1e-7
 _RATE = "learning_rate"
 FEW_ROWS = 10_000
 """Rows up to which one thread answers: starting more takes longer."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What trees learn from: N rows with labels.
+
+    Args:
+        target_N: class numbers 0 … O-1, or standardised numbers.
+        outputs: classes, or 1.
+        weights_N: None where all rows weigh the same.
+    """
+
+    read: Features
+    target_N: NDArray[Any]
+    outputs: int
+    weights_N: NDArray[np.float64] | None = None
+
+    def weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Of some rows. Where all of them weigh nothing they are the only ones there are, and count as any other: rows
+        without weight are refused by trees."""
+        if self.weights_N is None or not self.weights_N[rows].any():
+            return None
+        return self.weights_N[rows]
 
 
 class Boosted:
@@ -53,53 +77,32 @@ class Boosted:
 
 
 def fit_boosted(
-    read: Features,
-    target_N: NDArray[Any],
-    outputs: int,
+    sample: Sample,
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     seed: int,
-    weights_N: NDArray[np.float64] | None = None,
     rounds: int = ROUNDS,
 ) -> Boosted:
-    """Trees on one fold's rows, stopped early on its validation rows.
-
-    Args:
-        target_N: class numbers 0 … O-1, or standardised numbers.
-        rounds: most trees.
-    """
+    """Trees on one fold's rows, stopped early on its validation rows; `rounds`: most trees."""
     settings = {"iterations": rounds, "early_stopping_rounds": PATIENCE, "use_best_model": True}
-    return _grown(read, target_N, outputs, (train, validation), seed, weights_N, settings)
+    return _grown(sample, (train, validation), seed, settings)
 
 
 def regrow_boosted(
-    first: Boosted,
-    read: Features,
-    target_N: NDArray[Any],
-    outputs: int,
-    rows: NDArray[np.int64],
-    seed: int,
-    weights_N: NDArray[np.float64] | None = None,
-    longer: float = 1.0,
+    first: Boosted, sample: Sample, rows: NDArray[np.int64], seed: int, longer: float = 1.0
 ) -> Boosted:
-    """Trees on other rows, of which none say when to stop: as many as `first` has, times `longer`, in steps as large
-    as its. The other arguments as of `fit_boosted`."""
+    """Trees on rows of which none say when to stop: as many as `first` has, times `longer`, in steps as large as
+    its."""
     model = first.models[0]
     settings = {
         "iterations": max(1, round(longer * model.tree_count_)),
         "learning_rate": json.loads(model.get_metadata()["params"])[_RATE],
     }
-    return _grown(read, target_N, outputs, (rows,), seed, weights_N, settings)
+    return _grown(sample, (rows,), seed, settings)
 
 
 def _grown(
-    read: Features,
-    target_N: NDArray[Any],
-    outputs: int,
-    parts: tuple[NDArray[np.int64], ...],
-    seed: int,
-    weights_N: NDArray[np.float64] | None,
-    growth: dict[str, Any],
+    sample: Sample, parts: tuple[NDArray[np.int64], ...], seed: int, growth: dict[str, Any]
 ) -> Boosted:
     """Trees on the first part's rows; a second one's tell when to stop.
 
@@ -112,19 +115,18 @@ def _grown(
         "verbose": False,
         "allow_writing_files": False,
         "thread_count": torch.get_num_threads(),
-        "loss_function": _loss(outputs),
+        "loss_function": _loss(sample.outputs),
         **growth,
     }
-    if outputs > 2:
+    if sample.outputs > 2:
         settings |= {
-            "classes_count": outputs,
+            "classes_count": sample.outputs,
             "one_hot_max_size": FEW_VALUES,
             "max_ctr_complexity": 1,
         }
     model = CatBoost(settings)
     fit, *held = (
-        _pool(read, rows, target_N, None if weights_N is None else weights_N[rows])
-        for rows in parts
+        _pool(sample.read, rows, sample.target_N[rows], sample.weights(rows)) for rows in parts
     )
     model.fit(fit, eval_set=held or None)
     kept = model.get_metadata()
@@ -136,7 +138,7 @@ def _grown(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.cbm"
         model.save_model(str(path), format="cbm")
-        return Boosted([path.read_bytes()], outputs)
+        return Boosted([path.read_bytes()], sample.outputs)
 
 
 def _loss(outputs: int) -> str:
@@ -153,8 +155,6 @@ def _pool(
 ) -> Any:
     from catboost import FeaturesData, Pool
 
-    if weights_N is not None and not weights_N.any():
-        weights_N = None  # CatBoost refuses rows that all weigh nothing; here they are the only ones there are
     codes = read.codes_NK[rows]
     texts = np.array([str(k).encode() for k in range(int(codes.max(initial=0)) + 1)], object)
     data = FeaturesData(
@@ -163,7 +163,7 @@ def _pool(
         else None,
         cat_feature_data=texts[codes] if codes.shape[1] else None,
     )
-    return Pool(data, label=None if target_N is None else target_N[rows], weight=weights_N)
+    return Pool(data, label=target_N, weight=weights_N)
 
 
 def _said(model: Any, read: Features, outputs: int) -> NDArray[np.float64]:

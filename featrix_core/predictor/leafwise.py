@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from featrix_core.predictor.boosted import FEW_ROWS, PATIENCE, ROUNDS, log_probabilities
+from featrix_core.predictor.boosted import FEW_ROWS, PATIENCE, ROUNDS, Sample, log_probabilities
 from featrix_core.predictor.design import Features
 
 SETTINGS: dict[str, Any] = {
@@ -61,53 +61,41 @@ class Leafwise:
 
 
 def fit_leafwise(
-    read: Features,
-    target_N: NDArray[Any],
-    outputs: int,
+    sample: Sample,
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     seed: int,
-    weights_N: NDArray[np.float64] | None = None,
     rounds: int = ROUNDS,
     **other: Any,
 ) -> Leafwise:
-    """Trees on one fold's rows, stopped early on its validation rows. Arguments as of `boosted.fit_boosted`;
-    `other` settings replace those of `SETTINGS`.
+    """Trees on one fold's rows, stopped early on its validation rows; `rounds`: most trees, and `other` settings
+    replace those of `SETTINGS`.
 
     Raises:
         lightgbm.basic.LightGBMError: columns that do not vary, and other data that it refuses.
     """
-    return _grown(read, target_N, outputs, (train, validation), seed, weights_N, rounds, other)
+    return _grown(sample, (train, validation), seed, rounds, other)
 
 
 def regrow_leafwise(
-    first: Leafwise,
-    read: Features,
-    target_N: NDArray[Any],
-    outputs: int,
-    rows: NDArray[np.int64],
-    seed: int,
-    weights_N: NDArray[np.float64] | None = None,
-    longer: float = 1.0,
+    first: Leafwise, sample: Sample, rows: NDArray[np.int64], seed: int, longer: float = 1.0
 ) -> Leafwise:
-    """Trees on other rows, of which none say when to stop; arguments as of `boosted.regrow_boosted`."""
+    """Trees on rows of which none say when to stop: as many as `first` has, times `longer`."""
     rounds = max(1, round(longer * first.models[0].current_iteration()))
-    return _grown(read, target_N, outputs, (rows,), seed, weights_N, rounds, {})
+    return _grown(sample, (rows,), seed, rounds, {})
 
 
 def _grown(
-    read: Features,
-    target_N: NDArray[Any],
-    outputs: int,
+    sample: Sample,
     parts: tuple[NDArray[np.int64], ...],
     seed: int,
-    weights_N: NDArray[np.float64] | None,
     rounds: int,
     other: dict[str, Any],
 ) -> Leafwise:
     """Trees on the first part's rows; a second one's tell when to stop."""
     import lightgbm
 
+    read, outputs = sample.read, sample.outputs
     settings = {
         **SETTINGS,
         **other,
@@ -120,12 +108,11 @@ def _grown(
     numbers = read.numbers_NF.shape[1]
     sets: list[Any] = []
     for rows in parts:
-        weight = None if weights_N is None or not weights_N[rows].any() else weights_N[rows]
         sets.append(
             lightgbm.Dataset(
                 _cells(read.rows(rows)),
-                target_N[rows],
-                weight=weight,
+                sample.target_N[rows],
+                weight=sample.weights(rows),
                 reference=sets[0] if sets else None,
                 categorical_feature=list(range(numbers, numbers + read.codes_NK.shape[1])),
                 params=settings,

@@ -21,10 +21,11 @@ from featrix_core.predictor.boosted import (
     MOST_CLASSES,
     ROUNDS,
     Boosted,
+    Sample,
     fit_boosted,
     regrow_boosted,
 )
-from featrix_core.predictor.design import Design, Features
+from featrix_core.predictor.design import Design
 from featrix_core.predictor.ensemble import CHUNK, Answers, Trees, loss_of
 from featrix_core.predictor.leafwise import Leafwise, fit_leafwise, regrow_leafwise
 from featrix_core.predictor.linear import MOST_CLASSES as MOST_LINEAR_CLASSES
@@ -216,22 +217,15 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
 
     fit = fit_boosted if name == BOOSTED else fit_leafwise
     read = asked.design.shown.of(asked.design.features(asked.batch))
+    sample = Sample(read, asked.target_N, asked.outputs)
     grown: list[Any] = []
     said = []
     try:
         for k, ((_, validation), drawn) in enumerate(
             zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)
         ):
-            one = fit(
-                read,
-                asked.target_N,
-                asked.outputs,
-                drawn.rows,
-                validation,
-                asked.seed + k,
-                drawn.weights_N,
-                rounds,
-            )
+            weighted = replace(sample, weights_N=drawn.weights_N)
+            one = fit(weighted, drawn.rows, validation, asked.seed + k, rounds)
             grown.append(one)
             said.append(one.answer(read.rows(validation)))
     except (CatBoostError, LightGBMError) as error:
@@ -239,29 +233,20 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
         return str(error).split(": ", 1)[-1].strip()
     if len(grown) == 1:
         with contextlib.suppress(CatBoostError, LightGBMError):  # the first ones are good enough
-            grown += _regrown(asked, name, read, grown[0])
+            grown += _regrown(asked, name, sample, grown[0])
     together = Boosted if name == BOOSTED else Leafwise
     stored = [text for one in grown for text in one.stored]
     return together(stored, asked.outputs), np.concatenate(said)
 
 
-def _regrown(asked: _Asked, name: str, read: Features, first: Any) -> list[Any]:
+def _regrown(asked: _Asked, name: str, sample: Sample, first: Any) -> list[Any]:
     """Trees on all rows, of other seeds: only what chooses, calibrates and judges has to leave rows out."""
     regrow = regrow_boosted if name == BOOSTED else regrow_leafwise
     every = asked.drawn_of_all(MOST_ROWS)
     longer = len(every.rows) / min(len(asked.folds[0][0]), MOST_ROWS)
+    weighted = replace(sample, weights_N=every.weights_N)
     return [
-        regrow(
-            first,
-            read,
-            asked.target_N,
-            asked.outputs,
-            every.rows,
-            asked.seed + k,
-            every.weights_N,
-            longer,
-        )
-        for k in range(1, 1 + REGROWN)
+        regrow(first, weighted, every.rows, asked.seed + k, longer) for k in range(1, 1 + REGROWN)
     ]
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from featrix_core.encoders.timestamp_codec import CYCLICAL
 from featrix_core.encoders.tokens import FAMILIES, TokenBatch
-from featrix_core.predictor.design import TEXT_PARTS, Design, Features, Shown
+from featrix_core.predictor.boosted import Sample
+from featrix_core.predictor.design import TEXT_PARTS, Design, Shown
 from featrix_core.predictor.ensemble import losses_of
 from featrix_core.predictor.leafwise import fit_leafwise
 
@@ -59,7 +60,7 @@ def choose_shown(
 
     Args:
         names: of the columns of every family, as of a tokenizer's `groups`. The others as of
-            `leafwise.fit_leafwise`.
+            `peers.fit_peers`.
 
     Raises:
         lightgbm.basic.LightGBMError: columns that do not vary, and other data that it refuses.
@@ -78,14 +79,13 @@ def choose_shown(
     counted = None if weights is None or not weights[held_N].any() else weights[held_N]
 
     def losses(shown: Shown) -> NDArray[np.float64]:
-        there: Features = shown.of(read)
+        sample = Sample(shown.of(read), target_N[rows], outputs, weights)
         said = [
             fit_leafwise(
-                there, target_N[rows], outputs, train, held, seed, weights,
-                min(rounds, _ROUNDS), learning_rate=_RATE,
-            ).answer(there.rows(held))
+                sample, train, held, seed, min(rounds, _ROUNDS), learning_rate=_RATE
+            ).answer(sample.read.rows(held))
             for train, held in cuts
-        ]  # fmt: skip
+        ]
         return losses_of(np.concatenate(said), target_N[rows][held_N])
 
     shown = Shown(

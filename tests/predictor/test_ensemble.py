@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from featrix_core import EmbeddingSpace, SinglePredictor
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
-from featrix_core.predictor.boosted import Boosted, fit_boosted
+from featrix_core.predictor.boosted import Boosted, Sample, fit_boosted
 from featrix_core.predictor.design import Design, Features
 from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
 from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
@@ -101,7 +101,7 @@ def test_trees_are_the_same_bytes_twice(
     folds: list[Fold],
 ) -> None:
     read = design.features(batch)
-    trees, again = (fit(read, labels, 2, *folds[0], SEED) for _ in range(2))
+    trees, again = (fit(Sample(read, labels, 2), *folds[0], SEED) for _ in range(2))
     assert trees.stored == again.stored
     assert (kind(trees.stored, 2).answer(read) == trees.answer(read)).all()
     assert trees.answer(read.rows(slice(0, 0))).shape == (0, 2)
@@ -116,7 +116,7 @@ def test_leafwise_trees_of_numbers(design: Design, batch: TokenBatch, folds: lis
     target = np.nan_to_num(read.numbers_NF[:, 0])
     target = ((target - target.mean()) / target.std()).astype(np.float32)
     train, held = folds[0]
-    said = fit_leafwise(read, target, 1, train, held, SEED).answer(read.rows(held))
+    said = fit_leafwise(Sample(read, target, 1), train, held, SEED).answer(read.rows(held))
     assert said.shape == (len(held), 1) and loss_of(said, target[held]) < 0.5 * target[held].var()
 
 
@@ -127,7 +127,7 @@ def test_categories_are_combined_for_two_classes_only(classes: int, tmp_path: Pa
     read = Features(np.zeros((600, 0), np.float32), codes)
     target = np.where(codes[:, 0] % 2 == codes[:, 1] % 2, 1, 0) + (codes[:, 0] > 6) * (classes - 2)
     train, held = np.arange(400), np.arange(400, 600)
-    trees = fit_boosted(read, target, classes, train, held, SEED)
+    trees = fit_boosted(Sample(read, target, classes), train, held, SEED)
     CatBoost().load_model(blob=trees.stored[0]).save_model(str(tmp_path / "trees"), format="json")
     counted = json.loads((tmp_path / "trees").read_text())["features_info"]["ctrs"]
     assert any(len(each["elements"]) > 1 for each in counted) == (classes == 2)
@@ -138,14 +138,11 @@ def test_categories_are_combined_for_two_classes_only(classes: int, tmp_path: Pa
 def test_a_class_that_no_training_row_has(design: Design, batch: TokenBatch) -> None:
     target = np.arange(batch.n_rows) % 3
     train, held = np.flatnonzero(target < 2), np.flatnonzero(target == 2)
-    read = design.linear(batch, design.features(batch))
+    features = design.features(batch)
+    read, sample = design.linear(batch, features), Sample(features, target, 3)
     for said in (
-        fit_boosted(design.features(batch), target, 3, train, held, SEED).answer(
-            design.features(batch)
-        ),
-        fit_leafwise(design.features(batch), target, 3, train, held, SEED).answer(
-            design.features(batch)
-        ),
+        fit_boosted(sample, train, held, SEED).answer(features),
+        fit_leafwise(sample, train, held, SEED).answer(features),
         fit_linear(read[train], target[train], 3, 0.1).answer(read),
     ):
         assert said.shape == (batch.n_rows, 3) and np.isfinite(said).all()
@@ -210,7 +207,7 @@ def test_the_bytes_of_trees_do_not_depend_on_threads(
     stored, threads = [], torch.get_num_threads()
     for count in (1, 2):
         torch.set_num_threads(count)
-        stored += fit(design.features(batch), labels, 2, *folds[0], SEED).stored
+        stored += fit(Sample(design.features(batch), labels, 2), *folds[0], SEED).stored
     torch.set_num_threads(threads)
     assert stored[0] == stored[1] and kind(stored, 2).outputs == 2
 

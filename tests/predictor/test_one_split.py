@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from featrix_core import EmbeddingSpace, SinglePredictor
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.predictor import plan as plan_module
-from featrix_core.predictor.boosted import Boosted, fit_boosted, regrow_boosted
+from featrix_core.predictor.boosted import Boosted, Sample, fit_boosted, regrow_boosted
 from featrix_core.predictor.design import Design
 from featrix_core.predictor.ensemble import loss_of
 from featrix_core.predictor.labelled import LabelledRows, rows_of_others
@@ -44,9 +44,10 @@ def test_trees_grow_again_on_all_rows(
     if outputs > 1:
         target = np.digitize(target, np.quantile(target, np.arange(1, outputs) / outputs))
     train, held = folds[0]
-    first = fit(read, target, outputs, train, held, SEED)
+    sample = Sample(read, target, outputs)
+    first = fit(sample, train, held, SEED)
     more = [
-        regrow(first, read, target, outputs, np.arange(batch.n_rows), SEED + 1, longer=longer)
+        regrow(first, sample, np.arange(batch.n_rows), SEED + 1, longer)
         for longer in (1.0, 1.0, 1.5)
     ]
     assert more[0].stored == more[1].stored != first.stored
