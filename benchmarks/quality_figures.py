@@ -45,7 +45,8 @@ class Answers:
 
 def figures(kind: Kind, y_N: Floats, answers: Answers) -> dict[str, Any]:
     """AUC, log loss, ECE (15 bins) and what chance alone makes of it (`ece_chance`), Brier, PR-AUC for two classes;
-    R², RMSE, MAE, coverage and width for numbers; the share of prediction sets that hold the truth, their size;
+    R², RMSE, MAE, coverage (of all rows, and least of the rows with small, middle and large predictions) and width for
+    numbers; the share of prediction sets that hold the truth, their size;
     seconds.
 
     Raises:
@@ -56,6 +57,10 @@ def figures(kind: Kind, y_N: Floats, answers: Answers) -> dict[str, Any]:
         raise ValueError(f"{len(said)} answers for {len(y_N)} rows, or some are not finite")
     if kind == "regression":
         found = regression_metrics(y_N, said, answers.low_N, answers.high_N)
+        if answers.low_N is not None and answers.high_N is not None:
+            inside_N = (answers.low_N <= y_N) & (y_N <= answers.high_N)
+            thirds = np.array_split(inside_N[np.argsort(said, kind="stable")], 3)
+            found["third_coverage"] = min(float(each.mean()) for each in thirds)
     else:
         labels_N = y_N.astype(np.int64)
         found = classification_metrics(labels_N, said)

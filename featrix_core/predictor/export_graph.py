@@ -24,6 +24,7 @@ from featrix_core.encoders.text_encoder import STRATEGIES, TextEncoder
 from featrix_core.encoders.tokens import FAMILIES, FAMILY_OF, SENTENCE_CODES, TokenBatch
 from featrix_core.predictor.calibration import Calibration
 from featrix_core.predictor.network import Head
+from featrix_core.predictor.number_scales import Scale
 from featrix_core.predictor.objective import PredictorNet, combine
 from featrix_core.predictor.outputs import Outputs
 from featrix_core.predictor.target_coding import TargetCoding
@@ -215,22 +216,43 @@ class Numbers(nn.Module):
     def forward(self, answer_N1: Tensor, spread_N: Tensor) -> tuple[Tensor, ...]:
         """(value, low, high, std)."""
         coding, interval = self.coding, self.interval
-        value = answer_N1[:, 0].double() * coding.std + coding.mean
-        if coding.transform == "sqrt":
-            value = value.clamp(min=0.0).square()
-        elif coding.transform == "log1p":
-            value = torch.exp(value.clamp(0.0, 700.0)) - 1.0
+        value = _inverse(
+            coding.transform, answer_N1[:, 0].double() * coding.std + coding.mean, coding.unit
+        )
         bounds = (interval.minimum, interval.maximum)
         value = _within(value * self.ratio, *bounds)
         scale = 0.5 + 0.5 * (spread_N.double() / self.usual).clamp(max=10.0)
         scale = scale.clamp(min=interval.scale_floor)
-        half = interval.quantile * scale
-        return (
-            value,
-            _within(value - half, *bounds),
-            _within(value + half, *bounds),
-            interval.spread * scale,
-        )
+        low, high = self._around(value, interval.quantile * scale)
+        std = interval.spread * scale
+        if interval.transform != "identity":
+            below, above = self._around(value, std)
+            std = (above - below) / 2.0
+        return value, _within(low, *bounds), _within(high, *bounds), std
+
+    def _around(self, value_N: Tensor, half_N: Tensor) -> tuple[Tensor, Tensor]:
+        kind, unit = self.interval.transform, self.interval.unit
+        z_N = _forward(kind, value_N, unit)
+        low, high = (_inverse(kind, z_N + half, unit) for half in (-half_N, half_N))
+        return torch.minimum(low, value_N), torch.maximum(high, value_N)
+
+
+def _forward(scale: Scale, value: Tensor, unit: float) -> Tensor:
+    """`number_scales.forward` of a tensor."""
+    if scale == "sqrt":
+        return value.clamp(min=0.0).sqrt()
+    if scale == "log1p":
+        return torch.log(value.clamp(min=0.0) + 1.0)
+    return torch.asinh(value / unit) if scale == "asinh" else value
+
+
+def _inverse(scale: Scale, value: Tensor, unit: float) -> Tensor:
+    """`number_scales.inverse` of a tensor."""
+    if scale == "sqrt":
+        return value.clamp(min=0.0).square()
+    if scale == "log1p":
+        return torch.exp(value.clamp(0.0, 700.0)) - 1.0
+    return torch.sinh(value.clamp(-700.0, 700.0)) * unit if scale == "asinh" else value
 
 
 def _within(value: Tensor, low: float | None, high: float | None) -> Tensor:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from featrix_core.predictor.calibration import Calibration, fit_calibration
 from featrix_core.predictor.guardrails import imbalance_note
 from featrix_core.predictor.intervals import ConformalInterval, fit_intervals
+from featrix_core.predictor.number_scales import error_scales
 from featrix_core.predictor.prediction_sets import (
     PredictionSets,
     cross_fitted,
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 LEVEL = 0.9
 _SPREAD_PART = 0.5
 """Share of the interval's scale that follows the spread of the heads; the rest is constant."""
+_WIDER = 0.1
+"""Share by which the score of intervals may be worse than the best one's where their errors are more alike."""
 
 
 @dataclass(frozen=True)
@@ -167,20 +170,33 @@ def fit_outputs(
     values = coding.numbers(answer_NO[:, 0])
     ratio = 1.0
     total = float(np.average(values, weights=weights_N))
-    if coding.transform != "identity" and total > 0:
+    if coding.transform in ("sqrt", "log1p") and total > 0:
         ratio = float(np.clip(np.average(labels_N, weights=weights_N) / total, 0.5, 2.0))
     partial = Outputs(
         ratio=ratio,
         usual_spread=float(np.median(spread_N)),
         target_width=float(np.ptp(np.quantile(labels_N, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))),
     )
-    interval = fit_intervals(
+    asked = (
         labels_N,
-        partial.values(answer_NO, coding),
+        np.clip(partial.values(answer_NO, coding), coding.minimum, coding.maximum),
         partial.scale(spread_N),
-        level=LEVEL,
-        minimum=0.0 if float(labels_N.min()) >= 0.0 else None,
     )
+    # How much errors grow with the number, the transform that it is learned by does not tell.
+    tried = [
+        fit_intervals(
+            *asked,
+            level=LEVEL,
+            minimum=coding.minimum,
+            maximum=coding.maximum,
+            transform=transform,
+            unit=unit,
+        )
+        for transform, unit in error_scales(labels_N)
+    ]
+    best = min(one.score(*asked) for one in tried)
+    good = [one for one in tried if one.score(*asked) <= best * (1.0 + _WIDER)]
+    interval = min(good, key=lambda one: one.unevenness(*asked))
     return Outputs(
         interval=interval,
         ratio=ratio,

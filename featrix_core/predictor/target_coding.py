@@ -8,16 +8,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from featrix_core.errors import FeatrixUserError
+from featrix_core.predictor.number_scales import Scale, choose_scale, ends, forward, inverse
 from featrix_core.tables.schema import Frozen
 from featrix_core.tables.table import Table
 from featrix_core.tables.targets import TargetSchema, detect_target, encode_target
 
 Floats = NDArray[np.float64]
-_SKEWED, _VERY_SKEWED = 1.0, 3.0
 FEWEST_LABELS = 10
 """Rows that guardrails, calibration and prediction sets need to say anything."""
 
@@ -26,16 +25,18 @@ class TargetCoding(Frozen):
     """How a target is learned.
 
     `classes` ends with the positive class where there are two, and goes from low to high where the target is
-    ordinal. A number is learned as
-    `(transform(y) − mean) / std`; counts and heavy tails (skew above 1, nothing negative) by their square
-    root, very heavy ones (skew above 3 even then) by log(1 + y).
+    ordinal. A number is learned as `(transform(y) − mean) / std` with the transform of `number_scales.choose_scale`;
+    it never leaves `minimum` … `maximum` (None: open).
     """
 
     target: TargetSchema
     classes: tuple[str, ...] = ()
-    transform: str = "identity"
+    transform: Scale = "identity"
+    unit: float = 1.0
     mean: float = 0.0
     std: float = 1.0
+    minimum: float | None = None
+    maximum: float | None = None
 
     @property
     def classification(self) -> bool:
@@ -62,23 +63,18 @@ class TargetCoding(Frozen):
             return cls(target=target, classes=classes)
         y = encode_target(table, target)
         y = y[np.isfinite(y)]
-        transform = "identity"
-        if y.min() >= 0 and float(stats.skew(y)) > _SKEWED:
-            transform = "sqrt"
-            if float(stats.skew(np.sqrt(y))) > _VERY_SKEWED:
-                transform = "log1p"
-        coding = cls(target=target, transform=transform)
-        values = coding._forward(y)
-        return coding.model_copy(
-            update={"mean": float(values.mean()), "std": float(values.std()) or 1.0}
+        transform, unit = choose_scale(y)
+        values = forward(transform, y, unit)
+        least, most = ends(y)
+        return cls(
+            target=target,
+            transform=transform,
+            unit=unit,
+            mean=float(values.mean()),
+            std=float(values.std()) or 1.0,
+            minimum=least,
+            maximum=most,
         )
-
-    def _forward(self, y: Floats) -> Floats:
-        if self.transform == "sqrt":
-            return np.sqrt(np.maximum(y, 0.0))
-        if self.transform == "log1p":
-            return np.log1p(np.maximum(y, 0.0))
-        return y
 
     def labels(self, table: Table) -> Floats:
         """Class numbers in the order of `classes`, or numbers; NaN where there is no usable label (N,)."""
@@ -103,17 +99,15 @@ class TargetCoding(Frozen):
         if self.classification:
             return torch.from_numpy(labels_N.astype(np.int64))
         return torch.from_numpy(
-            ((self._forward(labels_N) - self.mean) / self.std).astype(np.float32)
+            ((forward(self.transform, labels_N, self.unit) - self.mean) / self.std).astype(
+                np.float32
+            )
         )
 
     def numbers(self, answer_N: NDArray[np.float32]) -> Floats:
         """Network answers back in the target's unit."""
         values = answer_N.astype(np.float64) * self.std + self.mean
-        if self.transform == "sqrt":
-            return np.square(np.maximum(values, 0.0))
-        if self.transform == "log1p":
-            return np.expm1(np.clip(values, 0.0, 700.0))
-        return values
+        return inverse(self.transform, values, self.unit)
 
 
 def describe_target(

@@ -30,6 +30,7 @@ from featrix_core.predictor.export import TOLERANCE, export_predictor, refuse_fo
 from featrix_core.predictor.export_graph import Numbers, Probabilities
 from featrix_core.predictor.exported import ExportedPredictor
 from featrix_core.predictor.intervals import ConformalInterval
+from featrix_core.predictor.number_scales import Scale
 from featrix_core.predictor.outputs import Outputs
 from featrix_core.predictor.response import ClassScores, NumberScores
 from featrix_core.predictor.target_coding import TargetCoding
@@ -278,10 +279,11 @@ def test_calibrations(method: str, classes: int) -> None:
     np.testing.assert_allclose(said, calibration.apply(logits), atol=1e-9)
 
 
-@pytest.mark.parametrize("transform", ["identity", "sqrt", "log1p"])
-def test_numbers(transform: str) -> None:
+@pytest.mark.parametrize("errors", ["as they are", "transformed"])
+@pytest.mark.parametrize("transform", ["identity", "sqrt", "log1p", "asinh"])
+def test_numbers(transform: Scale, errors: str) -> None:
     target = TargetSchema(name="y", kind="scalar", classes=(), n_rows=9, n_missing=0)
-    coding = TargetCoding(target=target, transform=transform, mean=1.5, std=0.7)
+    coding = TargetCoding(target=target, transform=transform, unit=0.3, mean=1.5, std=0.7)
     interval = ConformalInterval(
         level=0.9,
         quantile=2.0,
@@ -290,6 +292,9 @@ def test_numbers(transform: str) -> None:
         n_rows=90,
         guaranteed=True,
         minimum=0.0,
+        maximum=50.0,
+        transform=transform if errors == "transformed" else "identity",
+        unit=coding.unit,
     )
     outputs = Outputs(interval=interval, ratio=1.2, usual_spread=0.4, target_width=3.0)
     draw = np.random.default_rng(2)

@@ -104,6 +104,51 @@ def test_intervals_are_ordered_and_cover(
     np.testing.assert_array_equal(outputs.explained(answers, coding, 0), scores.prediction_N)
 
 
+@pytest.mark.parametrize("grows", [True, False])
+def test_intervals_are_as_wide_as_errors_are(grows: bool) -> None:
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=2_000)
+    # Errors are a share of the number, as those of prices, or of one size at small and large ones.
+    true = np.exp(2.0 * hidden)
+    y = (
+        true * np.exp(0.3 * rng.normal(size=2_000))
+        if grows
+        else true + 5.0 + rng.normal(size=2_000)
+    )
+    table = as_table(pd.DataFrame({"y": y}))
+    coding = TargetCoding.fit(table, detect_target(table, "y", "scalar"))
+    assert coding.transform != "identity"
+    answers = coding.tensor(true if grows else true + 5.0).numpy()[:, None]
+    spread = np.ones(2_000, np.float32)
+    half = slice(0, 1_000), slice(1_000, 2_000)
+    outputs = fit_outputs(coding, answers[half[0]], spread[half[0]], y[half[0]], NO_COSTS, 1)
+    assert outputs.interval is not None
+    assert (outputs.interval.transform != "identity") == grows
+    scores = outputs.scores(answers[half[1]], spread[half[1]], coding)
+    assert isinstance(scores, NumberScores)
+    inside = (scores.low_N <= y[half[1]]) & (y[half[1]] <= scores.high_N)
+    large = true[half[1]] > np.median(true)
+    for part in (large, ~large):
+        assert abs(inside[part].mean() - 0.9) < 0.05
+    ratio = np.median(scores.std_N[large]) / np.median(scores.std_N[~large])
+    assert ratio > 5 if grows else ratio < 2
+
+
+def test_numbers_never_leave_their_ends() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.beta(2.0, 2.0, 500)
+    table = as_table(pd.DataFrame({"y": y}))
+    coding = TargetCoding.fit(table, detect_target(table, "y", "scalar"))
+    assert (coding.minimum, coding.maximum) == (0.0, 1.0)
+    answers = (coding.tensor(y).numpy() + rng.normal(0.0, 1.0, 500)).astype(np.float32)[:, None]
+    spread = np.ones(500, np.float32)
+    scores = fit_outputs(coding, answers, spread, y, NO_COSTS, 1).scores(answers, spread, coding)
+    assert isinstance(scores, NumberScores)
+    for each in (scores.low_N, scores.prediction_N, scores.high_N):
+        assert each.min() >= 0.0 and each.max() <= 1.0
+    assert scores.prediction_N.max() == 1.0 and scores.prediction_N.min() == 0.0
+
+
 def test_scale_follows_the_spread(numbers: tuple[TargetCoding, np.ndarray, np.ndarray]) -> None:
     coding, answers, labels = numbers
     spread = np.full(len(labels), 0.2, np.float32)

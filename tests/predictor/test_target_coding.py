@@ -54,10 +54,11 @@ def _skewed() -> dict[str, np.ndarray]:
         "identity": load_diabetes().target,
         "sqrt": rng.gamma(1.0, 10.0, 400),
         "log1p": np.exp(rng.normal(0.0, 3.0, 400)),
+        "asinh": rng.standard_t(1.0, 400) * 50.0 - 7.0,
     }
 
 
-@pytest.mark.parametrize("transform", ["identity", "sqrt", "log1p"])
+@pytest.mark.parametrize("transform", ["identity", "sqrt", "log1p", "asinh"])
 def test_transform_follows_the_skew(transform: str) -> None:
     values = _skewed()[transform]
     coding, labels = _coding(values, "scalar")
@@ -71,18 +72,18 @@ def test_transform_follows_the_skew(transform: str) -> None:
 
 
 def test_negative_numbers_are_never_rooted() -> None:
-    values = _skewed()["log1p"] - 5.0
-    coding, labels = _coding(values, "scalar")
-    assert coding.transform == "identity"
-    np.testing.assert_allclose(labels, values)
+    for values in (_skewed()["log1p"] - 5.0, load_diabetes().target - 150.0):
+        coding, labels = _coding(values, "scalar")
+        assert coding.transform in ("asinh", "identity") and coding.minimum is None
+        np.testing.assert_allclose(labels, values)
 
 
 def test_answers_stay_finite_and_never_fall_below_zero() -> None:
-    for transform in ("sqrt", "log1p"):
+    for transform in ("sqrt", "log1p", "asinh"):
         coding, _ = _coding(_skewed()[transform], "scalar")
         numbers = coding.numbers(np.array([-1e6, -3.0, 0.0, 1e6], np.float32))
         assert np.isfinite(numbers).all()
-        assert (numbers >= 0).all()
+        assert (numbers >= 0).all() or transform == "asinh"
         assert (np.diff(numbers) >= 0).all()
 
 
