@@ -45,11 +45,19 @@ from benchmarks.quality_ranks import (
 from benchmarks.space_cells import HERE
 from benchmarks.space_tables import markdown
 from featrix_core.files import read_json, write_text
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS
 
 README = HERE / "README.md"
 PLOT = HERE.parent / "docs" / "quality_cd.png"
 START, END = "<!-- quality:start -->", "<!-- quality:end -->"
 SUMMARY_START, SUMMARY_END = "<!-- quality-summary:start -->", "<!-- quality-summary:end -->"
+STANDING = {
+    NETS: "nets",
+    BOOSTED: "CatBoost",
+    LEAFWISE: "LightGBM",
+    LINEAR: "linear model",
+}
+"""What stands together in a predictor, as tables say it."""
 NOTHING = "No results are committed yet."
 
 
@@ -260,9 +268,27 @@ def summary(result: dict[str, Any]) -> str:
             "",
             f"{len(sets)} real sets ({kinds['classes']} with classes, {kinds['regression']} with numbers), "
             "the same folds for all.",
+            *_shares(found, sets),
             _footer(result),
         ]
     )
+
+
+def _shares(found: Found, sets: list[str]) -> list[str]:
+    """Who answers in this project's default: the mean over sets of the shares that the selector gave."""
+    by_set = []
+    for name in sets:
+        folds = [
+            f["notes"]["predictor"]["selector"]["shares"]
+            for f in found.figures.get((name, FEATRIX), {}).values()
+            if f.get("notes")
+        ]
+        if folds:
+            by_set.append({m: np.mean([f.get(m, 0.0) for f in folds]) for m in STANDING})
+    if not by_set:
+        return []
+    shares = [f"{STANDING[m]} {np.mean([s[m] for s in by_set]):.0%}" for m in STANDING]
+    return [f"Shares of {FEATRIX}'s answer, mean over sets: {', '.join(shares)}."]
 
 
 def filled(text: str, table: str) -> str:

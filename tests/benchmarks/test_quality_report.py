@@ -180,6 +180,15 @@ def test_the_short_table_has_a_row_per_method_best_first(result: dict[str, Any])
         m for m in SCORES if m != TUNED
     ]
     assert "6 real sets (3 with classes, 3 with numbers)" in "\n".join(lines)
+    assert "Shares of" not in "\n".join(lines), "what a cell does not know is not told"
+    for name in SETS:
+        shares = {"nets": 0.25, "boosted": 0.75} if name in NUMBERS else {"linear": 1.0}
+        for fold in range(fold_count(ROWS[name])):
+            cell = result["cells"][f"quality/{name}/{FEATRIX}/{fold}"]
+            notes = {"predictor": {"selector": {"shares": shares}}}
+            cell["methods"][FEATRIX]["notes"] = notes
+    told = "nets 12%, CatBoost 38%, LightGBM 0%, linear model 50%."
+    assert told in quality_report.summary(result)
     text = f"# Title\n{quality_report.SUMMARY_START}\n{quality_report.SUMMARY_END}\n"
     shown = quality_report.filled_summary(text, result)
     assert lines[0] in shown
