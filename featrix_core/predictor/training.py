@@ -18,7 +18,13 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.predictor.boosted import ROUNDS
 from featrix_core.predictor.complexity import advise_depth
 from featrix_core.predictor.design import Design
-from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
+from featrix_core.predictor.ensemble import (
+    Ensemble,
+    blend,
+    crossfitted_loss,
+    greedy_weights,
+    loss_of,
+)
 from featrix_core.predictor.failures import judge_answers
 from featrix_core.predictor.fitting import bag_folds, fit_members
 from featrix_core.predictor.labelled import LabelledRows, rows_of_others
@@ -123,7 +129,8 @@ def fit_predictor(
         name: loss_of(said, target_N[held], weights) for name, said in sorted(answers.items())
     }
     together = blend(answers, shares, coding.classification)
-    losses[TOGETHER] = loss_of(together, target_N[held], weights)
+    groups = None if rows.groups_N is None else rows.groups_N[held]
+    losses[TOGETHER] = crossfitted_loss(answers, target_N[held], weights, groups, seed)
     served = together if blended else fitted.answer_NO
     figures = judge_answers(served, target_N[held], weights)
     held_out: dict[str, NDArray[Any]] = {
