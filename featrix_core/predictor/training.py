@@ -38,6 +38,7 @@ from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.predictor.watch import remaining_notices
 from featrix_core.tables.schema import Notice
 from featrix_core.training.loop import Progress
+from featrix_core.training.timeline import of_bag
 
 if TYPE_CHECKING:
     from featrix_core.embedding_space import EmbeddingSpace
@@ -54,6 +55,7 @@ class Trained:
     info: stored with the predictor. seconds: that the models beside the nets took; not stored, for they are never the
     same twice (TRAIN-7).
     notices: what the held-out answers show to be wrong with the nets.
+    timeline: of all members (`training.timeline.of_bag`).
     held_out: out-of-fold `answer`, `nets` (the nets' own), `spread`, `labels`, and `weights` where rows have any.
     """
 
@@ -147,7 +149,7 @@ def fit_predictor(
         plan=plan,
         ensemble=_chosen(fitted.members, coding, peers, shares if blended else {NETS: 1.0}),
         held_out=held_out,
-        timeline=fitted.timelines[0],
+        timeline=of_bag(fitted.timelines),
         reference=RowGuard.fit(space.model, batch, seed),
         background=background.compact(space.tokenizer.vocabulary),
         notices=remaining_notices(figures, coding.target.name, short=fitted.short),

@@ -123,12 +123,12 @@ def join_sections(folder: Path) -> dict[str, Any]:
     return {"joins": tuple(joins)}
 
 
-def timeline_section(folder: Path, note: str = "") -> Timeline | None:
+def timeline_section(folder: Path) -> Timeline | None:
     """Training curves of a bundle."""
     path = folder / TIMELINE
     if not path.is_file():
         return None
-    return as_timeline(read_document(path)[0], path, note)
+    return as_timeline(read_document(path)[0], path)
 
 
 def training_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict[str, Any]:
@@ -239,7 +239,7 @@ def target_section(folder: Path) -> TargetReport:
         classification=_classification(found) if "curves" in found else None,
         regression=_regression(found) if "actual" in found else None,
         importance=_importance(found),
-        timeline=timeline_section(folder, "first member of the predictor's bag"),
+        timeline=timeline_section(folder),
     )
 
 
