@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -249,11 +249,6 @@ def _compared(found: dict[str, Any]) -> str:
 
 def _classification(found: dict[str, Any]) -> Classification:
     curves = found["curves"]
-    report = found["calibration"]["report"]
-    reliability = [("hold-out, calibrated", found["reliability"], found["metrics"].get("ece"))]
-    if report:
-        before = ("out of fold, before calibration", report["reliability_before"])
-        reliability.insert(0, (*before, report["before"].get("ece")))
     threshold = found.get("threshold")
     return Classification(
         classes=tuple(found["classes"]),
@@ -267,16 +262,7 @@ def _classification(found: dict[str, Any]) -> Classification:
         ),
         base_rate=next(iter(curves.values()))["base_rate"] if len(curves) == 1 else None,
         confusion=tuple(tuple(row) for row in found["confusion"]["matrix"]),
-        reliability=tuple(
-            Reliability(
-                label=label,
-                predicted=tuple(b["predicted"] for b in bins),
-                observed=tuple(b["observed"] for b in bins),
-                counts=tuple(b["count"] for b in bins),
-                ece=ece,
-            )
-            for label, bins, ece in reliability
-        ),
+        reliability=tuple(_reliability(found)),
         thresholds=threshold
         and ThresholdCurve(
             thresholds=tuple(threshold["cuts"]),
@@ -284,6 +270,26 @@ def _classification(found: dict[str, Any]) -> Classification:
             chosen=threshold["chosen"],
         ),
     )
+
+
+def _reliability(found: dict[str, Any]) -> Iterator[Reliability]:
+    """Before and after calibration on the same out-of-fold rows, then the hold-out (PRED-3)."""
+    method, report = found["calibration"]["method"], found["calibration"]["report"]
+    states = [("hold-out", found["reliability"], found["metrics"])]
+    if report:
+        # Where nothing is calibrated, both are the same.
+        moments = {"before": "out of fold, before", "after": f"out of fold, after ({method})"}
+        shown = {"before": "out of fold"} if method == "none" else moments
+        states = [(n, report[f"reliability_{k}"], report[k]) for k, n in shown.items()] + states
+    for label, bins, measured in states:
+        yield Reliability(
+            label=label,
+            predicted=tuple(b["predicted"] for b in bins),
+            observed=tuple(b["observed"] for b in bins),
+            counts=tuple(b["count"] for b in bins),
+            ece=measured.get("ece"),
+            brier=measured.get("brier"),
+        )
 
 
 def _regression(found: dict[str, Any]) -> Regression:
