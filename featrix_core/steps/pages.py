@@ -244,7 +244,9 @@ def target_section(folder: Path) -> TargetReport:
 
 
 def _compared(found: dict[str, Any]) -> str:
-    return f"The same hold-out rows for all. {standing(found['selector'])}"
+    remarks = sorted(found.get("baseline_remarks", {}).items())  # none before they were capped
+    told = "".join(f"{name}: {remark}. " for name, remark in remarks)
+    return f"The same hold-out rows for all. {told}{standing(found['selector'])}"
 
 
 def _classification(found: dict[str, Any]) -> Classification:
