@@ -253,6 +253,19 @@ def test_depth_follows_how_far_from_linear_the_table_is() -> None:
     assert advise_depth(x, crossed, "binary") == hard
 
 
+def test_few_rows_outside_of_the_most_frequent_class_make_no_deep_head() -> None:
+    """Crossed signs among 8 % of the rows, far from linear in any number of them."""
+    x = np.random.default_rng(0).normal(size=(10_000, 6))
+    rare = ((x[:, 0] * x[:, 1] > 0) & (x[:, 2] > 1.0)).astype(int)
+    assert 0.06 < rare.mean() < 0.1
+    enough = advise_depth(x, rare, "binary")
+    few = advise_depth(x[:4_000], rare[:4_000], "binary")
+    assert enough.n_hidden_layers > 2 and few.n_hidden_layers == 2
+    assert few.forest - few.linear > 0.03
+    assert few.reasons[-1].startswith(f"unbalanced, only {rare[:4_000].sum()} rows")
+    assert not any("unbalanced" in reason for reason in enough.reasons)
+
+
 def test_depth_on_real_and_degenerate_tables() -> None:
     x, y = load_breast_cancer(return_X_y=True)
     assert advise_depth(x, y, "binary").n_hidden_layers == 2
