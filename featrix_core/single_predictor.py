@@ -29,7 +29,12 @@ from featrix_core.predictor.guardrails import (
     sigma_flags,
     value_flags,
 )
-from featrix_core.predictor.labelled import LabelledRows, met_columns, unknown_columns
+from featrix_core.predictor.labelled import (
+    LabelledRows,
+    met_columns,
+    refuse_computed_from,
+    unknown_columns,
+)
 from featrix_core.predictor.leaks import leak_notices
 from featrix_core.predictor.losses import LossWish
 from featrix_core.predictor.objective import PredictorNet
@@ -128,8 +133,10 @@ class SinglePredictor:
         `time_column`: every fold validates on later rows than it trains on.
 
         Raises:
-            FeatrixUserError: missing, constant or unusable target; columns that do not fit the space.
+            FeatrixUserError: missing, constant or unusable target; columns that do not fit the space; a column of
+                the space that is computed from the target.
         """
+        refuse_computed_from(self.space, target)
         table = usable_rows(as_table(df))
         schema = describe_target(table, target, type, self.positive_label)
         coding = TargetCoding.fit(table, schema)

@@ -22,6 +22,7 @@ from featrix_core import (
     SinglePredictor,
     SinglePredictorMLP,
 )
+from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.predictor.response import ClassScores, NumberScores, response_schema
 
 
@@ -286,6 +287,30 @@ def test_a_target_within_the_space_is_hidden(
     # It learned no more from its training rows than one column of chance would give away.
     said = (peeking.predict_proba(few)[:, 1] > 0.5) == (few["class"] == "bad")
     assert said.mean() < 0.95
+
+
+def test_a_column_computed_from_the_target_is_refused(few: pd.DataFrame) -> None:
+    """Straight from the target, and by way of another engineered column; other targets may have it."""
+    rate = {"kind": "ratio", "name": "rate", "numerator": "credit_amount"}
+    engineer = FeatureEngineer(
+        [
+            {**rate, "denominator": "duration"},
+            {"kind": "log", "name": "log rate", "column": "rate"},
+            {"kind": "log", "name": "log amount", "column": "credit_amount"},
+        ]
+    )
+    wider = engineer.fit_transform(few.drop(columns=["class"]))
+    bare = EmbeddingSpace(few[["checking_status", "duration", "credit_amount"]], n_epochs=1).train()
+    # The whole of it, and a space that knows only the column of a column.
+    for given, named in ((wider, "rate"), (wider.drop(columns=["rate"]), "log rate")):
+        space = EmbeddingSpace.extend_from_existing(bare, given, n_epochs=1, engineer=engineer)
+        for rows in (few, given):
+            with pytest.raises(FeatrixUserError, match="exclude") as caught:
+                SinglePredictor(space).prep_for_training(rows, "duration", "scalar")
+            assert (caught.value.column, caught.value.value) == (named, "duration")
+        if given is wider:
+            allowed = SinglePredictor(space).prep_for_training(few, "class", "set")
+            assert allowed.notices == ()
 
 
 def test_a_hidden_target_has_no_importance_and_no_notice(

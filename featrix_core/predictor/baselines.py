@@ -15,6 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from featrix_core.predictor.boosted import MOST_CLASSES
+from featrix_core.predictor.linear import MOST_CLASSES as MOST_LINEAR_CLASSES
+from featrix_core.predictor.peers import MOST_ROWS, draw
 from featrix_core.settling import unsettled_is_fine
 from featrix_core.tables.schema import CATEGORICAL, ColumnType, TableSchema
 from featrix_core.tables.table import TypedColumn
@@ -92,7 +95,10 @@ def _categories(
 
 @dataclass
 class Baselines:
-    """Fitted models by name (`linear`, `lightgbm`); `seconds` says how long each took to fit."""
+    """Fitted models by name (`linear`, `lightgbm`).
+
+    seconds: that each took to fit. remarks: by model, what has to be known of it beside its figures.
+    """
 
     kind: TargetKind
     n_classes: int
@@ -101,6 +107,7 @@ class Baselines:
     categories: dict[str, list[str]]
     models: dict[str, Any]
     seconds: dict[str, float] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
     def predict(self, typed: Mapping[str, TypedColumn]) -> dict[str, Floats]:
         """Probabilities `(N, K)`, or values `(N,)` for a number, by model; unseen is missing.
@@ -144,16 +151,19 @@ def fit_baselines(
     kind: TargetKind,
     seed: int = 42,
     schema: TableSchema | None = None,
+    most_rows: int = MOST_ROWS,
 ) -> Baselines:
     """Fit a linear and a boosted model without any tuning (PRED-7).
 
     `linear`: logistic regression (ridge for numbers) on one-hot categories seen at least 5 times,
     standardised numbers and their 10 quantile bins. `lightgbm`: native categoricals, stopped early
-    on an inner 15 % of the rows, at most 2,000 trees.
+    on an inner 15 % of the rows, at most 2,000 trees per class; left out with more than 20 classes.
 
     Args:
         train: parsed training columns, without the target.
         y_N: class numbers 0 … K-1, or numbers.
+        most_rows: of more, so many are drawn (`peers.draw`); fewer where more than 100 classes take the linear
+            model's time.
 
     Raises:
         ValueError: no columns, or only one class.
@@ -161,6 +171,14 @@ def fit_baselines(
     frame = design_frame(train, schema)
     if frame.shape[1] == 0:
         raise ValueError("there is no column to fit the baselines on")
+    scalar = kind == "scalar"
+    y = np.asarray(y_N, dtype=np.float64 if scalar else np.int64)
+    if not scalar and len(np.unique(y)) < 2:
+        raise ValueError("the training rows hold only one class")
+    n_classes, n_rows = 0 if scalar else int(y.max()) + 1, len(y)
+    most = most_rows * MOST_LINEAR_CLASSES // max(n_classes, MOST_LINEAR_CLASSES)
+    drawn = draw(np.random.default_rng(seed), np.arange(n_rows), most, y, max(n_classes, 1))
+    frame, y = frame.iloc[drawn.rows], y[drawn.rows]
     categories = {
         name: [str(value) for value in frame[name].cat.categories]
         for name in frame.columns
@@ -171,21 +189,24 @@ def fit_baselines(
     columns = [name for name in columns if frame[name].notna().any()]
     categories = {name: values for name, values in categories.items() if name in columns}
     design = _aligned(frame, columns, categories)
-    scalar = kind == "scalar"
-    y = np.asarray(y_N, dtype=np.float64 if scalar else np.int64)
-    if not scalar and len(np.unique(y)) < 2:
-        raise ValueError("the training rows hold only one class")
     models: dict[str, Any] = {}
     seconds: dict[str, float] = {}
+    remarks: dict[str, str] = {}
     for name, fit in ((LINEAR, _fit_linear), (BOOSTED, _fit_boosted)):
+        if name == BOOSTED and n_classes > MOST_CLASSES:
+            remarks[name] = f"left out, the target has more than {MOST_CLASSES} classes"
+            continue
+        if len(y) < n_rows:
+            remarks[name] = f"learned from {len(y):,} of {n_rows:,} rows"
         started = time.perf_counter()
-        models[name] = fit(design, y, scalar, seed)
+        models[name] = fit(design, y, scalar, seed, drawn.weights)
         seconds[name] = time.perf_counter() - started
-    n_classes = 0 if scalar else int(y.max()) + 1
-    return Baselines(kind, n_classes, schema, columns, categories, models, seconds)
+    return Baselines(kind, n_classes, schema, columns, categories, models, seconds, remarks)
 
 
-def _fit_linear(design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int) -> Any:
+def _fit_linear(
+    design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int, weights_N: Floats | None
+) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -221,10 +242,14 @@ def _fit_linear(design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int) 
         warnings.filterwarnings("ignore", message="Bins whose width are too small")
         warnings.filterwarnings("ignore", message="Feature .* is constant")
         with unsettled_is_fine():
-            return model.fit(design, y)
+            # Classes alone are drawn with weights.
+            weighted = {} if weights_N is None else {"logisticregression__sample_weight": weights_N}
+            return model.fit(design, y, **weighted)
 
 
-def _fit_boosted(design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int) -> Any:
+def _fit_boosted(
+    design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int, weights_N: Floats | None
+) -> Any:
     from lightgbm import LGBMClassifier, LGBMRegressor, early_stopping
     from sklearn.model_selection import train_test_split
 
@@ -249,6 +274,8 @@ def _fit_boosted(design: pd.DataFrame, y: NDArray[Any], scalar: bool, seed: int)
     return model.fit(
         design.iloc[inner],
         y[inner],
+        sample_weight=None if weights_N is None else weights_N[inner],
+        eval_sample_weight=None if weights_N is None else [weights_N[held]],
         eval_X=design.iloc[held],
         eval_y=y[held],
         callbacks=[early_stopping(_PATIENCE, verbose=False)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from featrix_core.predictor.plan import FEW_OF_OTHERS
 from featrix_core.settling import unsettled_is_fine
 from featrix_core.tables.schema import Frozen
 from featrix_core.tables.targets import TargetKind
@@ -38,11 +39,13 @@ class Advice(Frozen):
 def advise_depth(
     features_ND: ArrayLike, y_N: ArrayLike, kind: TargetKind, seed: int = 42
 ) -> Advice:
-    """Depth from mutual information and from a random forest's lead over a linear model (PRED-1).
+    """Depth from mutual information, a random forest's lead over a linear model, and imbalance (PRED-1).
 
     A lead above 0.08 asks for 4 layers, above 0.03 for 3; without a lead 2 layers do, unless no
     single feature tells much (0.4 nats) and the forest leads a little: then 3. Tables under 2,000
-    rows stay at 2 whatever is measured. Measured on at most 2,000 drawn rows.
+    rows stay at 2 whatever is measured, and so do classes so unbalanced that fewer than 500 rows lie
+    outside of the most frequent one: a head can learn no more from these than from a small table.
+    Measured on at most 2,000 drawn rows.
 
     Args:
         features_ND: all training rows' features, finite (their number sets the cap).
@@ -57,6 +60,7 @@ def advise_depth(
     n_rows = len(y)
     if len(features) != n_rows or not np.isfinite(features).all():
         raise ValueError("features must be finite and have one row per target")
+    others = None if scalar or not n_rows else n_rows - int(np.bincount(y).max())
     if n_rows > _MAX_ROWS:
         drawn = np.random.default_rng(seed).choice(n_rows, _MAX_ROWS, replace=False)
         features, y = features[drawn], y[drawn]
@@ -81,6 +85,9 @@ def advise_depth(
     depth, reasons = _depth(information, forest - linear)
     if n_rows < _SMALL_TABLE and depth > 2:
         depth, reasons = 2, [*reasons, f"only {n_rows} rows: capped at 2 layers"]
+    if others is not None and others < FEW_OF_OTHERS and depth > 2:
+        few = f"unbalanced, only {others} rows outside of the most frequent class"
+        depth, reasons = 2, [*reasons, f"{few}: capped at 2 layers"]
     return Advice(
         n_hidden_layers=depth,
         reasons=tuple(reasons),

@@ -2,7 +2,8 @@
 
 All are trained on the same folds. Their out-of-fold answers say honestly where the nets stand; the blend's
 weights are found on the same answers by greedy selection (Caruana et al., 2004), which starts with the nets and adds
-whichever model helps most, one part in `ROUNDS` at a time.
+whichever model helps most, one part in `ROUNDS` at a time. What the blend itself is worth is measured on rows that had
+no say in its weights.
 
 Legend: N rows · O outputs (classes, or 1).
 """
@@ -21,7 +22,9 @@ from featrix_core.predictor.design import Design, Features
 from featrix_core.predictor.fitting import bag_answer
 from featrix_core.predictor.linear import Linear
 from featrix_core.predictor.objective import PredictorNet
+from featrix_core.predictor.plan import FOLDS
 from featrix_core.predictor.standing import LINEAR, NETS
+from featrix_core.tables.splits import kfold
 
 ROUNDS = 25
 CHUNK = 16_384
@@ -123,3 +126,36 @@ def greedy_weights(
             tried.append((loss_of(said, target_N, weights_N), name))
         counts[min(tried)[1]] += 1
     return {name: count / ROUNDS for name, count in counts.items()}
+
+
+def crossfitted_loss(
+    answers: Mapping[str, Answers],
+    target_N: NDArray[Any],
+    weights_N: NDArray[np.float64] | None = None,
+    groups_N: NDArray[np.int64] | None = None,
+    seed: int = 42,
+) -> float:
+    """Loss of the blend on rows that had no say in its shares, to stand beside those of single models (PRED-7).
+
+    In every fold the shares are fitted on the other rows, rows of one group together. What is served has the shares
+    of all rows; theirs would be too good a figure on the same rows.
+    """
+    classification = not np.issubdtype(target_N.dtype, np.floating)
+    rows_N = np.arange(len(target_N))
+    # A loss needs no more of an answer than what it says of the row's own class.
+    told = {
+        name: said[rows_N, target_N][:, None] if classification else said
+        for name, said in answers.items()
+    }
+    truth_N = np.zeros_like(target_N) if classification else target_N
+    folds = min(FOLDS, len(target_N) if groups_N is None else len(np.unique(groups_N)))
+    if folds < 2:  # nothing to fit shares on: the nets, which greedy selection starts with
+        return loss_of(told[NETS], truth_N, weights_N)
+    judged = np.empty_like(told[NETS])
+    for fitted, held in kfold(None, folds, seed, len(target_N), groups_N=groups_N):
+        known = {name: said[fitted] for name, said in told.items()}
+        some = None if weights_N is None else weights_N[fitted]
+        shares = greedy_weights(known, truth_N[fitted], some)
+        rest = {name: said[held] for name, said in told.items()}
+        judged[held] = blend(rest, shares, classification)
+    return loss_of(judged, truth_N, weights_N)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from featrix_core.encoders.tokens import TokenBatch
+from featrix_core.errors import FeatrixUserError
 from featrix_core.features.suggestions import parse_suggestions
 from featrix_core.tables.control import INTERNAL_PREFIX
 from featrix_core.tables.schema import Notice
@@ -54,6 +55,30 @@ def rows_of_others(rows: LabelledRows, folds: int) -> int | None:
     if rows.groups_N is not None and len(np.unique(rows.groups_N[other_N])) < folds:
         return None
     return int(other_N.sum())
+
+
+def refuse_computed_from(space: EmbeddingSpace, target: str) -> None:
+    """Refuse a target that engineered columns of the space are computed from, for they give it away (PRED-1).
+
+    They cannot be hidden like the target's own column: rows that are to be scored have nothing to compute them from.
+
+    Raises:
+        FeatrixUserError: names the first such column.
+    """
+    if space.engineer is None:
+        return
+    tainted = {target}
+    for suggestion in parse_suggestions(space.engineer.suggestions):  # one may read those before it
+        if tainted & set(suggestion.inputs):
+            tainted.add(suggestion.name)
+    for name in space.engineer.names:
+        if name in tainted - {target} and name in space.schema.names:
+            raise FeatrixUserError(
+                f"The space computes this column from the target {target!r}",
+                column=name,
+                value=target,
+                remedy=f"Extend the space without it: FeatureEngineer(…, exclude=[{target!r}])",
+            )
 
 
 def met_columns(space: EmbeddingSpace, target: str) -> set[str]:

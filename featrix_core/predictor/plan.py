@@ -12,7 +12,7 @@ SMALL = 5_000
 """Below this many labelled rows the predictor is a bag over folds (DESIGN, "Predictor")."""
 FEW_OF_OTHERS = 500
 """So is one with fewer rows outside of its most frequent class: a validation part of them says little of when to stop,
-of shares, calibration and threshold, and is sorely missed in training."""
+of shares, calibration and threshold, and is sorely missed in training. Nor are they enough for a deep head."""
 LEAST_EPOCHS = 10
 """An epoch of a long table is a part of its rows: weights are judged, and the encoder joins, between epochs."""
 FOLDS = 5

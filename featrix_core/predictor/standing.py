@@ -12,12 +12,15 @@ _SAID = {
     BOOSTED: "boosted trees (CatBoost)",
     LEAFWISE: "boosted trees (LightGBM)",
     LINEAR: "linear",
-    TOGETHER: "together",
+    TOGETHER: "together (shares cross-fitted)",
 }
 
 
 def standing(selector: Mapping[str, Any]) -> str:
-    """What the out-of-fold answers say of the nets beside the others, as a sentence or two."""
+    """What the out-of-fold answers say of the nets beside the others, as a sentence or two.
+
+    The figure of all together is of rows that its shares were not fitted on (`ensemble.crossfitted_loss`).
+    """
     losses, shares = selector["losses"], selector["shares"]
     parts = [f"{share:.0%} {_SAID[name]}" for name, share in sorted(shares.items()) if share > 0]
     figures = ", ".join(

@@ -18,12 +18,18 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.predictor.boosted import ROUNDS
 from featrix_core.predictor.complexity import advise_depth
 from featrix_core.predictor.design import Design
-from featrix_core.predictor.ensemble import Ensemble, blend, greedy_weights, loss_of
+from featrix_core.predictor.ensemble import (
+    Ensemble,
+    blend,
+    crossfitted_loss,
+    greedy_weights,
+    loss_of,
+)
 from featrix_core.predictor.failures import judge_answers
 from featrix_core.predictor.fitting import bag_folds, fit_members
 from featrix_core.predictor.labelled import LabelledRows, rows_of_others
 from featrix_core.predictor.losses import LossWish
-from featrix_core.predictor.peers import Peers, fit_peers
+from featrix_core.predictor.peers import Fold, Peers, fit_peers
 from featrix_core.predictor.plan import FOLDS, PredictorPlan, plan_predictor
 from featrix_core.predictor.row_guard import RowGuard
 from featrix_core.predictor.shape import SimpleMLP
@@ -31,7 +37,9 @@ from featrix_core.predictor.standing import LINEAR, NETS, TOGETHER
 from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.predictor.watch import remaining_notices
 from featrix_core.tables.schema import Notice
+from featrix_core.tables.splits import fold_coverage
 from featrix_core.training.loop import Progress
+from featrix_core.training.timeline import of_bag
 
 if TYPE_CHECKING:
     from featrix_core.embedding_space import EmbeddingSpace
@@ -47,7 +55,8 @@ class Trained:
 
     info: stored with the predictor. seconds: that the models beside the nets took; not stored, for they are never the
     same twice (TRAIN-7).
-    notices: what the held-out answers show to be wrong with the nets.
+    notices: classes that no fold validates, or none trains; what the held-out answers show to be wrong with the nets.
+    timeline: of all members (`training.timeline.of_bag`).
     held_out: out-of-fold `answer`, `nets` (the nets' own), `spread`, `labels`, and `weights` where rows have any.
     """
 
@@ -123,8 +132,10 @@ def fit_predictor(
         name: loss_of(said, target_N[held], weights) for name, said in sorted(answers.items())
     }
     together = blend(answers, shares, coding.classification)
-    losses[TOGETHER] = loss_of(together, target_N[held], weights)
+    groups = None if rows.groups_N is None else rows.groups_N[held]
+    losses[TOGETHER] = crossfitted_loss(answers, target_N[held], weights, groups, seed)
     served = together if blended else fitted.answer_NO
+    coverage, uncovered = _coverage(folds, labels, coding)
     figures = judge_answers(served, target_N[held], weights)
     held_out: dict[str, NDArray[Any]] = {
         "answer": served,
@@ -140,13 +151,14 @@ def fit_predictor(
         plan=plan,
         ensemble=_chosen(fitted.members, coding, peers, shares if blended else {NETS: 1.0}),
         held_out=held_out,
-        timeline=fitted.timelines[0],
+        timeline=of_bag(fitted.timelines),
         reference=RowGuard.fit(space.model, batch, seed),
         background=background.compact(space.tokenizer.vocabulary),
-        notices=remaining_notices(figures, coding.target.name, short=fitted.short),
+        notices=(*uncovered, *remaining_notices(figures, coding.target.name, short=fitted.short)),
         seconds=peers.seconds,
         info={
             "rows": len(labels),
+            "validation_coverage": coverage,
             "plan": plan.model_dump(),
             "hidden_layers": depth,
             "depth_reasons": list(advice.reasons),
@@ -164,6 +176,16 @@ def fit_predictor(
             },
         },
     )
+
+
+def _coverage(
+    folds: list[Fold], labels_N: NDArray[np.float64], coding: TargetCoding
+) -> tuple[float, list[Notice]]:
+    """Share of rows that can be validated (D4.1), and what is to be said of classes that cannot."""
+    if not coding.classification:
+        return 1.0, []
+    share, notices = fold_coverage(folds, labels_N.astype(np.int64), coding.classes)
+    return share, [n.model_copy(update={"column": coding.target.name}) for n in notices]
 
 
 def _chosen(

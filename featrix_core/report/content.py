@@ -159,6 +159,7 @@ class Reliability(Frozen):
     observed: tuple[float, ...]
     counts: tuple[int, ...] = ()
     ece: Number = None
+    brier: Number = None
 
 
 class ThresholdCurve(Frozen):

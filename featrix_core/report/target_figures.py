@@ -84,16 +84,17 @@ def _curves(curves: Sequence[Curve], x_title: str, y_title: str, area: str) -> g
 def _reliability_plot(states: Sequence[Reliability]) -> Plot:
     figure = new_figure("predicted probability", "observed share", showlegend=True)
     guide(figure, (0, 1), (0, 1))
-    colours = (GREY, PALETTE[0]) if len(states) == 2 else PALETTE
+    colours = (GREY, *PALETTE) if len(states) > 1 else PALETTE
     for colour, state in zip(colours, states, strict=False):
         counts = np.asarray(state.counts or [1] * len(state.predicted), dtype=np.float64)
         sizes = 5 + 9 * np.sqrt(counts / max(counts.max(initial=1.0), 1.0))
-        error = "" if state.ece is None else f" · ECE {plain(state.ece, 3)}"
+        figures = {"ECE": state.ece, "Brier": state.brier}
+        told = "".join(f" · {k} {plain(v, 3)}" for k, v in figures.items() if v is not None)
         figure.add_scatter(
             x=compact(state.predicted),
             y=compact(state.observed),
             mode="lines+markers",
-            name=label(state.label) + error,
+            name=label(state.label) + told,
             line={"color": colour, "width": 1.6},
             marker={"size": compact(sizes), "color": colour, "line": {"width": 0}},
             customdata=list(state.counts) or None,
@@ -105,7 +106,9 @@ def _reliability_plot(states: Sequence[Reliability]) -> Plot:
     figure.update_yaxes(range=UNIT)
     caption = (
         "On the diagonal, a predicted 70 % comes true in 70 % of rows. Larger dots hold more rows; "
-        "ECE is the mean distance from the diagonal."
+        "ECE is the mean distance from the diagonal, Brier the mean squared error of the probabilities; "
+        "both are better when lower. Before and after calibration are of the same rows, "
+        "which the calibration was not fitted on."
     )
     return Plot(figure, "Reliability", caption)
 

@@ -81,12 +81,14 @@ class Timeline(Frozen):
     """The course of one training; `best_epoch` is the one whose weights were kept.
 
     `boosts`: announced stretches under a raised learning rate, for entries that do not say so themselves.
+    `member`: which one of a bag it is; `others`: the other ones, whose curves are not drawn.
     """
 
     epochs: tuple[Epoch, ...]
     best_epoch: float | None = None
     boosts: tuple[Interval, ...] = ()
-    note: str = ""
+    member: str = ""
+    others: tuple[Timeline, ...] = ()
 
     @classmethod
     def from_entries(
@@ -95,12 +97,19 @@ class Timeline(Frozen):
         actions: Sequence[Mapping[str, Any]] = (),
         *,
         best_epoch: float | None = None,
-        note: str = "",
+        member: str = "",
+        others: Sequence[Timeline] = (),
     ) -> Timeline:
         """Read the `timeline` list of a training_timeline.json, and its `corrective_actions`."""
         epochs = tuple(Epoch.model_validate(dict(entry)) for entry in entries)
         boosts = tuple(_announced(actions, epochs))
-        return cls(epochs=epochs, best_epoch=best_epoch, boosts=boosts, note=note)
+        return cls(
+            epochs=epochs,
+            best_epoch=best_epoch,
+            boosts=boosts,
+            member=member,
+            others=tuple(others),
+        )
 
     def boosted(self) -> tuple[Interval, ...]:
         """First and last epoch of every stretch under a raised learning rate."""

@@ -120,6 +120,7 @@ def evaluate(model: SinglePredictor, data: DataSet) -> dict[str, Any]:
         "confusion": None,
         "importance": _importance(model, table),
         "baseline_seconds": others["seconds"],
+        "baseline_remarks": others["remarks"],
         "selector": model.training_info["selector"],
     }
     if isinstance(scores, ClassScores):
@@ -135,7 +136,7 @@ def _baselines(
     labels: NDArray[np.float64],
     holdout: Table,
 ) -> dict[str, Any]:
-    """Peers on the table's own columns, trained on exactly the rows that the predictor had."""
+    """Peers on the table's own columns, trained on the rows that the predictor had, or a draw of very many."""
     assert model.coding is not None
     raw = [c for c in model.space.schema.columns if c.name in development.names]
     schema = model.space.schema.model_copy(
@@ -148,7 +149,7 @@ def _baselines(
     if model.coding.classification:
         missing = {name: len(model.coding.classes) - p.shape[1] for name, p in said.items()}
         said = {name: np.pad(p, ((0, 0), (0, missing[name]))) for name, p in said.items()}
-    return {"said": said, "seconds": fitted.seconds}
+    return {"said": said, "seconds": fitted.seconds, "remarks": fitted.remarks}
 
 
 def numbers_of(space: EmbeddingSpace, table: Table, names: Sequence[str]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,12 +123,12 @@ def join_sections(folder: Path) -> dict[str, Any]:
     return {"joins": tuple(joins)}
 
 
-def timeline_section(folder: Path, note: str = "") -> Timeline | None:
+def timeline_section(folder: Path) -> Timeline | None:
     """Training curves of a bundle."""
     path = folder / TIMELINE
     if not path.is_file():
         return None
-    return as_timeline(read_document(path)[0], path, note)
+    return as_timeline(read_document(path)[0], path)
 
 
 def training_sections(folder: Path, data: DataSet | None, colour: str = "") -> dict[str, Any]:
@@ -239,21 +239,18 @@ def target_section(folder: Path) -> TargetReport:
         classification=_classification(found) if "curves" in found else None,
         regression=_regression(found) if "actual" in found else None,
         importance=_importance(found),
-        timeline=timeline_section(folder, "first member of the predictor's bag"),
+        timeline=timeline_section(folder),
     )
 
 
 def _compared(found: dict[str, Any]) -> str:
-    return f"The same hold-out rows for all. {standing(found['selector'])}"
+    remarks = sorted(found.get("baseline_remarks", {}).items())  # none before they were capped
+    told = "".join(f"{name}: {remark}. " for name, remark in remarks)
+    return f"The same hold-out rows for all. {told}{standing(found['selector'])}"
 
 
 def _classification(found: dict[str, Any]) -> Classification:
     curves = found["curves"]
-    report = found["calibration"]["report"]
-    reliability = [("hold-out, calibrated", found["reliability"], found["metrics"].get("ece"))]
-    if report:
-        before = ("out of fold, before calibration", report["reliability_before"])
-        reliability.insert(0, (*before, report["before"].get("ece")))
     threshold = found.get("threshold")
     return Classification(
         classes=tuple(found["classes"]),
@@ -267,16 +264,7 @@ def _classification(found: dict[str, Any]) -> Classification:
         ),
         base_rate=next(iter(curves.values()))["base_rate"] if len(curves) == 1 else None,
         confusion=tuple(tuple(row) for row in found["confusion"]["matrix"]),
-        reliability=tuple(
-            Reliability(
-                label=label,
-                predicted=tuple(b["predicted"] for b in bins),
-                observed=tuple(b["observed"] for b in bins),
-                counts=tuple(b["count"] for b in bins),
-                ece=ece,
-            )
-            for label, bins, ece in reliability
-        ),
+        reliability=tuple(_reliability(found)),
         thresholds=threshold
         and ThresholdCurve(
             thresholds=tuple(threshold["cuts"]),
@@ -284,6 +272,26 @@ def _classification(found: dict[str, Any]) -> Classification:
             chosen=threshold["chosen"],
         ),
     )
+
+
+def _reliability(found: dict[str, Any]) -> Iterator[Reliability]:
+    """Before and after calibration on the same out-of-fold rows, then the hold-out (PRED-3)."""
+    method, report = found["calibration"]["method"], found["calibration"]["report"]
+    states = [("hold-out", found["reliability"], found["metrics"])]
+    if report:
+        # Where nothing is calibrated, both are the same.
+        moments = {"before": "out of fold, before", "after": f"out of fold, after ({method})"}
+        shown = {"before": "out of fold"} if method == "none" else moments
+        states = [(n, report[f"reliability_{k}"], report[k]) for k, n in shown.items()] + states
+    for label, bins, measured in states:
+        yield Reliability(
+            label=label,
+            predicted=tuple(b["predicted"] for b in bins),
+            observed=tuple(b["observed"] for b in bins),
+            counts=tuple(b["count"] for b in bins),
+            ece=measured.get("ece"),
+            brier=measured.get("brier"),
+        )
 
 
 def _regression(found: dict[str, Any]) -> Regression:

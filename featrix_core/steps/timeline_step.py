@@ -11,6 +11,7 @@ from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.files import read_json
 from featrix_core.steps.names import TIMELINE, WORK_PREFIX
 from featrix_core.steps.outputs import check_output_file
+from featrix_core.training.timeline import OTHERS
 
 if TYPE_CHECKING:
     from featrix_core.report.training_content import Timeline
@@ -41,8 +42,16 @@ def read_document(source: Path) -> tuple[dict[str, Any], Path]:
         raise FeatrixUserError(
             f"The file cannot be read as JSON: {error}", value=str(path), remedy=LOOKS_LIKE
         ) from error
+    return _completed(found, path), path
+
+
+def _completed(found: Any, path: Path) -> dict[str, Any]:
+    """The document with the keys that it may lack; those of a bag's other members too."""
     entries = found.get("timeline") if isinstance(found, dict) else None
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise FeatrixUserError("The file is no timeline", value=str(path), remedy=LOOKS_LIKE)
+    others = found.get(OTHERS, [])
+    if not isinstance(others, list):
         raise FeatrixUserError("The file is no timeline", value=str(path), remedy=LOOKS_LIKE)
     if not entries:
         raise FeatrixUserError(
@@ -50,17 +59,21 @@ def read_document(source: Path) -> tuple[dict[str, Any], Path]:
         )
     missing = {"failures_detected": [], "early_stop_blocked": False, "corrective_actions": []}
     found = {"metadata": {}, "corrective_actions": [], **found}
-    return found | {"timeline": [missing | entry for entry in entries]}, path
+    whole: dict[str, Any] = {
+        "timeline": [missing | entry for entry in entries],
+        OTHERS: [_completed(other, path) for other in others],
+    }
+    return {**found, **whole}
 
 
-def as_timeline(document: dict[str, Any], path: Path, note: str = "") -> Timeline:
-    """The document as a report's content; the epoch whose weights were kept is marked.
+def as_timeline(document: dict[str, Any], path: Path) -> Timeline:
+    """The document as a report's content, of a bag all members; the epoch whose weights were kept is marked.
 
     Raises:
         FeatrixUserError: an epoch that is not one; names the first thing that is wrong with it.
     """
     from featrix_core.report.training_content import Timeline
-    from featrix_core.training.timeline import best_epoch
+    from featrix_core.training.timeline import best_epoch, member_of
 
     with _telling(path):
         best = best_epoch(document)
@@ -68,7 +81,8 @@ def as_timeline(document: dict[str, Any], path: Path, note: str = "") -> Timelin
             document["timeline"],
             document["corrective_actions"],
             best_epoch=None if best is None else best[0],
-            note=note,
+            member=member_of(document),
+            others=[as_timeline(other, path) for other in document.get(OTHERS, [])],
         )
 
 

@@ -9,6 +9,7 @@ Shape legend: N rows, G groups.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -329,8 +330,33 @@ def _nearest_groups(groups: Rows, keys_G: Keys, sizes_G: Rows, wanted: float) ->
 
 def _one_sided(held_N: NDArray[np.bool_], values: NDArray[Any], codes: Rows) -> Split:
     """A split whose sides were not chosen class by class: classes without validation are named."""
-    validated = np.bincount(codes[held_N], minlength=len(values)) > 0
-    trained = np.bincount(codes[~held_N], minlength=len(values)) > 0
+    held = np.flatnonzero(held_N).astype(np.int64)
+    rest = np.flatnonzero(~held_N).astype(np.int64)
+    return Split(rest, held, *_covered([(rest, held)], values, codes))
+
+
+def fold_coverage(
+    folds: Sequence[tuple[Rows, Rows]], labels_N: Rows, names: Sequence[str]
+) -> tuple[float, tuple[Notice, ...]]:
+    """Share of rows whose class is validated in some fold, and notices of classes that are not, or never train.
+
+    Args:
+        folds: as of `kfold`.
+        labels_N: class number of every row; names: of the classes.
+    """
+    values, codes, _ = _classes(labels_N, len(labels_N))
+    coverage, _, notices = _covered(folds, np.asarray(names)[values], codes)
+    return coverage, notices
+
+
+def _covered(
+    folds: Sequence[tuple[Rows, Rows]], values: NDArray[Any], codes: Rows
+) -> tuple[float, tuple[str, ...], tuple[Notice, ...]]:
+    """Coverage, the classes that are not validated, and notices."""
+    trained, validated = np.zeros((2, len(values)), bool)
+    for train, held in folds:
+        trained[codes[train]] = True
+        validated[codes[held]] = True
     excluded = int((~validated[codes]).sum())
     rare = tuple(str(value) for value in values[~validated].tolist())
     notices = _rare_notices(rare, excluded, len(codes))
@@ -345,9 +371,7 @@ def _one_sided(held_N: NDArray[np.bool_], values: NDArray[Any], codes: Rows) -> 
                 action="they cannot be predicted; look at the column that the rows are split by",
             ),
         )
-    held = np.flatnonzero(held_N).astype(np.int64)
-    rest = np.flatnonzero(~held_N).astype(np.int64)
-    return Split(rest, held, _coverage(excluded, len(codes)), rare, notices)
+    return _coverage(excluded, len(codes)), rare, notices
 
 
 def _rare_notices(rare: tuple[str, ...], excluded: int, n_rows: int) -> tuple[Notice, ...]:

@@ -1,9 +1,13 @@
-"""`training_timeline.json`: what happened in every epoch, in the structure of D12 (TRAIN-5)."""
+"""`training_timeline.json`: what happened in every epoch, in the structure of D12 (TRAIN-5).
+
+A predictor's bag is trained member by member: its document is that of the first member, with the others' beside it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from featrix_core.training.failures import RESTART, detect_failures
 from featrix_core.training.plan import TrainingPlan
 
 WRITE_EVERY = 5
+OTHERS = "other_members"
 
 
 class Timeline:
@@ -76,6 +81,18 @@ class Timeline:
         write_json(path, self.document())
 
 
+def of_bag(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One document of all members': the first one's, and under `other_members` what is only there with a bag."""
+    first, others = documents[0], list(documents[1:])
+    return first | {OTHERS: others} if others else first
+
+
+def member_of(document: dict[str, Any]) -> str:
+    """`member 2 of 5` of a bag; nothing where there is no bag."""
+    members = document["metadata"].get("members", 1)
+    return f"member {document['metadata']['member'] + 1} of {members}" if members > 1 else ""
+
+
 def best_epoch(document: dict[str, Any]) -> tuple[int, float] | None:
     """Number and validation loss of the epoch whose weights were kept; None where there is no epoch.
 
@@ -99,10 +116,15 @@ def best_epoch(document: dict[str, Any]) -> tuple[int, float] | None:
 
 
 def summarise(document: dict[str, Any]) -> str:
-    """A timeline in a few lines of text: epochs, best one, failures and their counts, interventions (D12)."""
+    """A timeline in a few lines of text: epochs, best one, failures and their counts, interventions (D12).
+
+    Of a bag the members one by one.
+    """
     entries, metadata = document["timeline"], document["metadata"]
     planned = metadata.get("total_epochs", len(entries))
-    lines = [f"Epochs: {len(entries)} of {planned} planned"]
+    member = member_of(document)
+    lines = [f"{member.capitalize()}:"] if member else []
+    lines.append(f"Epochs: {len(entries)} of {planned} planned")
     best = best_epoch(document)
     if best is not None:
         first, last = entries[0], entries[-1]
@@ -130,7 +152,8 @@ def summarise(document: dict[str, Any]) -> str:
     blocked = sum(1 for entry in entries if entry["early_stop_blocked"])
     if blocked:
         lines.append(f"Early stopping blocked: {blocked} {_plural(blocked, 'epoch')}")
-    return "\n".join(lines) + "\n"
+    others = "".join("\n" + summarise(other) for other in document.get(OTHERS, []))
+    return "\n".join(lines) + "\n" + others
 
 
 def _plural(count: int, word: str) -> str:

@@ -14,9 +14,12 @@ from matplotlib.image import imread
 
 from featrix_core import EmbeddingSpace
 from featrix_core.errors import FeatrixUserError
+from featrix_core.report.content import ReportContent, TargetReport
 from featrix_core.report.figures import PALETTE
+from featrix_core.report.html import render_report
 from featrix_core.steps.names import WORK_PREFIX
 from featrix_core.steps.timeline_step import PICTURE, as_timeline, read_document, show_timeline
+from featrix_core.training.timeline import OTHERS, of_bag
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Refused = Callable[..., str]
@@ -128,10 +131,45 @@ def test_the_epoch_that_was_kept_is_the_one_that_training_says(space: Path) -> N
     assert as_timeline(found, path).best_epoch == info["best_epoch"]
 
 
+def bag() -> dict[str, Any]:
+    """Three members: nothing is done for the first one, the last one is boosted."""
+    members = [document() for _ in range(3)]
+    for k, member in enumerate(members):
+        member["metadata"] |= {"member": k, "members": 3}
+    for member in members[:2]:
+        member["corrective_actions"] = []
+        for entry in member["timeline"]:
+            entry["corrective_actions"], entry["failures_detected"] = [], []
+    return of_bag(members)
+
+
+def test_every_member_of_a_bag_is_summed_up(tmp_path: Path) -> None:
+    path = written(tmp_path, bag())
+    first, second, third = show_timeline(path, tmp_path / "bag.png").split("\n\n")
+    assert first.startswith("Member 1 of 3:\n") and "Interventions: none" in first
+    assert second.startswith("Member 2 of 3:\n") and "Interventions: none" in second
+    assert third.startswith("Member 3 of 3:\n") and "LR_BOOST on NO_LEARNING" in third
+    shown = TargetReport(target="t", kind="scalar", timeline=as_timeline(*read_document(path)))
+    page = render_report(ReportContent(title="bag", targets=(shown,)))
+    assert "The curves are those of member 1 of 3." in page
+    assert "Failures and interventions, member 3 of 3" in page and "LR_BOOST_3X" in page
+    assert "Failures and interventions, member 1 of 3" not in page
+
+
+def test_a_bag_of_which_the_first_member_was_kept(tmp_path: Path) -> None:
+    """As earlier versions stored it."""
+    content = bag()
+    del content[OTHERS]
+    text = show_timeline(written(tmp_path, content), tmp_path / "bag.png")
+    assert text.startswith("Member 1 of 3:\n") and "Member 2" not in text
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ([1, 2], "no timeline"),
+        ({**document(2), OTHERS: 7}, "no timeline"),
+        ({**document(2), OTHERS: [7]}, "no timeline"),
         ({"a": 1}, "no timeline"),
         ({"timeline": [1]}, "no timeline"),
         ({"timeline": []}, "no epoch yet"),

@@ -171,6 +171,37 @@ def test_numbers() -> None:
         assert pred.shape == (len(test),) and r2_score(y[test], pred) > 0.3, name
 
 
+def test_of_many_rows_some_are_drawn_and_stand_for_the_others() -> None:
+    """Rare classes are drawn whole: without weights, one row in twenty would be said to be one in two."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(6_000, 3))
+    y = (x[:, 0] + rng.normal(size=6_000) > 2.3).astype(np.int64)
+    drawn = fit_baselines(numeric(x[:5_000]), y[:5_000], "binary", most_rows=500)
+    share = y.mean()
+    assert 0.03 < share < 0.08
+    said = "learned from 500 of 5,000 rows"
+    assert drawn.remarks == {"linear": said, "lightgbm": said}
+    for name, p in drawn.predict(numeric(x[5_000:])).items():
+        assert roc_auc_score(y[5_000:], p[:, 1]) > 0.8, name
+        assert p[:, 1].mean() < 3 * share, name
+    values = fit_baselines(numeric(x), 2.0 * x[:, 0], "scalar", most_rows=500)
+    for name, pred in values.predict(numeric(x)).items():
+        assert r2_score(2.0 * x[:, 0], pred) > 0.9, name
+
+
+def test_boosted_trees_of_many_classes_are_left_out() -> None:
+    rng = np.random.default_rng(5)
+    y = np.arange(3_000) % 150
+    x = np.stack([y // 15, y % 15], axis=1) + 0.1 * rng.normal(size=(3_000, 2))
+    found = fit_baselines(numeric(x), y, "multiclass", most_rows=2_400)
+    (p,) = found.predict(numeric(x)).values()
+    assert p.shape == (3_000, 150) and (p.argmax(axis=1) == y).mean() > 0.2
+    assert found.remarks == {
+        "linear": "learned from 1,600 of 3,000 rows",
+        "lightgbm": "left out, the target has more than 20 classes",
+    }
+
+
 def test_nothing_to_learn_from_is_refused() -> None:
     with pytest.raises(ValueError, match="no column"):
         fit_baselines({}, [0, 1], "binary")
@@ -220,6 +251,19 @@ def test_depth_follows_how_far_from_linear_the_table_is() -> None:
     assert small.n_hidden_layers == 2 and "capped" in small.reasons[-1]
     assert advise_depth(x, x[:, 0] * x[:, 1], "scalar").n_hidden_layers == 4
     assert advise_depth(x, crossed, "binary") == hard
+
+
+def test_few_rows_outside_of_the_most_frequent_class_make_no_deep_head() -> None:
+    """Crossed signs among 8 % of the rows, far from linear in any number of them."""
+    x = np.random.default_rng(0).normal(size=(10_000, 6))
+    rare = ((x[:, 0] * x[:, 1] > 0) & (x[:, 2] > 1.0)).astype(int)
+    assert 0.06 < rare.mean() < 0.1
+    enough = advise_depth(x, rare, "binary")
+    few = advise_depth(x[:4_000], rare[:4_000], "binary")
+    assert enough.n_hidden_layers > 2 and few.n_hidden_layers == 2
+    assert few.forest - few.linear > 0.03
+    assert few.reasons[-1].startswith(f"unbalanced, only {rare[:4_000].sum()} rows")
+    assert not any("unbalanced" in reason for reason in enough.reasons)
 
 
 def test_depth_on_real_and_degenerate_tables() -> None:

@@ -73,6 +73,23 @@ def test_later_rows_of_one_class_are_calibrated_all_the_same(
     assert numbers.outputs is not None and np.isfinite(numbers.outputs.ratio)
 
 
+def test_what_folds_by_time_cannot_validate_is_told(
+    credit_space: EmbeddingSpace, dated: pd.DataFrame
+) -> None:
+    """Loans that were rejected have gone out of use, those on hold are new."""
+    frame, days = dated.copy(), dated["asked"].fillna("").to_numpy(str).argsort(kind="stable")
+    frame.loc[days[:20], "class"] = "rejected"
+    frame.loc[days[-3:], "class"] = "on hold"
+    predictor = _trained(credit_space, frame, "class", time_column="asked")
+    assert predictor.training_info["validation_coverage"] == pytest.approx(0.9)
+    told = {n.code: n for n in predictor.notices if n.column == "class"}
+    assert "rejected" in told["rare_classes"].message
+    assert "on hold" in told["untrained_classes"].message
+    plain = _trained(credit_space, frame, "class")
+    assert plain.training_info["validation_coverage"] == 1.0
+    assert not {"rare_classes", "untrained_classes"} & {n.code for n in plain.notices}
+
+
 def test_groups_stay_together_at_their_latest_time(
     credit_space: EmbeddingSpace, dated: pd.DataFrame
 ) -> None:

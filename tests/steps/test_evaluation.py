@@ -31,6 +31,7 @@ COMMON = {
     "confusion",
     "importance",
     "baseline_seconds",
+    "baseline_remarks",
     "metrics",
     "baselines",
     "differences",

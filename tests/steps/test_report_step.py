@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from featrix_core.files import read_json, write_json
+from featrix_core.predictor.calibration import fit_calibration
 from featrix_core.steps import extend_space, join_validate, report, step_page
 from featrix_core.steps.figures import write_figures
+from featrix_core.steps.names import EVALUATION
+from featrix_core.steps.pages import target_section
 
 from .conftest import Run
 
@@ -92,3 +97,31 @@ def test_a_step_that_has_only_figures(tmp_path: Path) -> None:
     page = step_page("batch_score", tmp_path)
     assert title(page) == "batch score"
     assert re.search(r"rows.{0,200}\b7\b", page, re.DOTALL)
+
+
+@pytest.mark.parametrize("count", [600, 15])
+def test_calibration_is_judged_on_the_same_rows_before_and_after(
+    count: int, run: Run, tmp_path: Path
+) -> None:
+    """Overconfident answers; on fifteen rows they cannot be calibrated."""
+    found = read_json(run.predictor / EVALUATION)
+    rng = np.random.default_rng(0)
+    margin = rng.normal(scale=1.5, size=count)
+    labels = (rng.random(count) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+    calibration = fit_calibration(labels, np.stack([0 * margin, 3 * margin], axis=1))
+    method = calibration.method
+    assert (method == "none") == (count == 15)
+    found["calibration"] = {"method": method, "report": calibration.to_dict()["report"]}
+    write_json(tmp_path / EVALUATION, found)
+    figures = target_section(tmp_path).classification
+    assert figures is not None
+    states = {state.label: state for state in figures.reliability}
+    held = states.pop("hold-out")
+    assert (held.ece, held.brier) == (found["metrics"]["ece"], found["metrics"]["brier"])
+    if method == "none":
+        assert set(states) == {"out of fold"}
+        return
+    before, after = states["out of fold, before"], states[f"out of fold, after ({method})"]
+    assert sum(before.counts) == sum(after.counts) == 600
+    assert before.ece is not None and after.ece is not None and after.ece < 0.5 * before.ece
+    assert before.brier is not None and after.brier is not None and after.brier < before.brier

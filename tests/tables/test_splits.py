@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featrix_core.tables.splits import (
+    fold_coverage,
     group_split,
     keyed_split,
     kfold,
@@ -256,3 +257,19 @@ def test_folds_by_time() -> None:
         kfold(None, 4, n_rows=60, times_N=times, groups_N=np.arange(60))
     with pytest.raises(ValueError, match="n_rows"):
         kfold(None, 4)
+
+
+def test_folds_tell_which_classes_they_validate() -> None:
+    labels = np.repeat([0, 1, 3], [40, 56, 4])
+    names = ("many", "some", "none", "few")
+    assert fold_coverage(kfold(labels, 2), labels, names) == (1.0, ())
+    split = stratified_split(labels, min_samples=8)
+    covered, (notice,) = fold_coverage([(split.train_rows, split.validation_rows)], labels, names)
+    assert covered == split.coverage == pytest.approx(0.96)
+    assert notice.message.endswith("4 samples of 1 rare categories are excluded: few")
+    late = kfold(None, 3, n_rows=100, times_N=np.arange(100.0))
+    covered, notices = fold_coverage(late, labels, names)
+    found = {notice.code: notice.message for notice in notices}
+    assert covered == pytest.approx(0.6)
+    assert found["rare_classes"].endswith("excluded: many")
+    assert found["untrained_classes"].endswith("only: few")

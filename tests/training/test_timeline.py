@@ -10,7 +10,7 @@ import pytest
 from featrix_core import EmbeddingSpace, SinglePredictorMLP
 from featrix_core.files import read_json
 from featrix_core.training.plan import TrainingPlan
-from featrix_core.training.timeline import WRITE_EVERY, Timeline, best_epoch, summarise
+from featrix_core.training.timeline import OTHERS, WRITE_EVERY, Timeline, best_epoch, summarise
 
 PLAN = TrainingPlan(epochs=8, batch_size=4, steps_per_epoch=2, learning_rate=0.01, weight_decay=0.1)
 
@@ -63,7 +63,13 @@ def test_structure(credit_space: EmbeddingSpace) -> None:
 
 def test_predictors_have_one_too(credit_predictor: SinglePredictorMLP) -> None:
     assert credit_predictor.timeline is not None
-    assert [entry["epoch"] for entry in credit_predictor.timeline["timeline"]] == [1, 2]
+    documents = [credit_predictor.timeline, *credit_predictor.timeline[OTHERS]]
+    assert [document["metadata"]["member"] for document in documents] == [0, 1, 2, 3, 4]
+    for document in documents:
+        assert [entry["epoch"] for entry in document["timeline"]] == [1, 2]
+        assert "corrective_actions" in document
+    losses = [document["timeline"][-1]["validation_loss"] for document in documents]
+    assert len(set(losses)) == 5
 
 
 def test_written_every_few_epochs(tmp_path: Path) -> None:
