@@ -125,11 +125,9 @@ def test_numbers(numbers: SinglePredictorMLP, diabetes: pd.DataFrame) -> None:
     answers = numbers.predict(diabetes.iloc[:3])
     _fits_the_schema(answers)
     assert answers[0]["interval_low"] <= answers[0]["prediction"] <= answers[0]["interval_high"]
-    assert list(numbers.predict_frame(diabetes.iloc[:3]))[:3] == [
-        "prediction",
-        "interval_low",
-        "interval_high",
-    ]
+    frame = numbers.predict_frame(diabetes.iloc[:3])
+    for name in ("row_id", "prediction", "interval_low", "interval_high", "std", "ood_sigma"):
+        assert frame[name].tolist() == [answer[name] for answer in answers]
 
 
 def test_predictors_of_all_kinds_are_saved(
