@@ -317,7 +317,7 @@ def show_lineage(
 ) -> None:
     """Show where a registered model comes from and what was made with it.
 
-    Example: [bold]featrix lineage featrix-class@champion --workdir out/demo[/bold]
+    Example: [bold]featrix lineage credit-class@champion --workdir out/demo[/bold]
     """
     from featrix_core.registry.lineage import lineage
     from featrix_core.registry.store import Registry
@@ -332,9 +332,9 @@ def rollback(
         Path | None, typer.Option("--workdir", help="Work folder of the run (embedded registry).")
     ] = None,
 ) -> None:
-    """Put the previous champion back.
+    """Put the previous champion back; there is one once two versions were promoted.
 
-    Example: [bold]featrix rollback featrix-class --workdir out/demo[/bold]
+    Example: [bold]featrix rollback credit-class --workdir out/demo[/bold]
     """
     from featrix_core.registry.promotion import rollback as roll
     from featrix_core.registry.store import Registry

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 import featrix_core.cli_serving  # noqa: F401 (adds its commands)
-from featrix_core.cli import Ensemble, Seed, app, console, main, read_settings
+from featrix_core.cli import Data, Ensemble, Seed, app, console, main, read_settings
 
 __all__ = ["main"]
 
 
 @app.command()
 def run(
-    data: Annotated[str, typer.Option("--data", help="CSV or Parquet file.")] = "",
+    data: Data = "",
     target: Annotated[
         list[str] | None, typer.Option("--target", help="Column to predict; may be repeated.")
     ] = None,
