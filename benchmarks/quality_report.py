@@ -219,7 +219,7 @@ def _footer(result: dict[str, Any]) -> str:
     commits = Counter(cell["commit"] for cell in measured).most_common()
     processors = sorted({cell.get("processor", info["processor"]) for cell in measured})
     return (
-        f"`make bench-quality`: {len(measured)} of {len(cells(Path()))} cells, {span}, "
+        f"`make bench-quality DATA_DIR=…`: {len(measured)} of {len(cells(Path()))} cells, {span}, "
         f"{' and '.join(processors)}, {info['cores']} cores, {' or '.join(map(str, threads))} threads, load "
         f"{min(loads):.0f}–{max(loads):.0f}; cells by commit: "
         + ", ".join(f"{commit} {count}" for commit, count in commits)

@@ -39,6 +39,14 @@ MaxSeconds = Annotated[
         "How far depends on this machine; the plan that was used is stored with the space.",
     ),
 ]
+Ensemble = Annotated[
+    bool | None,
+    typer.Option(
+        "--ensemble/--no-ensemble",
+        help="The nets answer together with boosted trees and a linear model (default), or alone.",
+        show_default=False,
+    ),
+]
 
 
 def console() -> Any:
@@ -60,6 +68,30 @@ def fit(
     features: Annotated[
         str, typer.Option("--features", help="JSON file with engineered columns to try.")
     ] = "",
+    positive_label: Annotated[
+        str | None,
+        typer.Option(
+            "--positive-label",
+            help="Of two classes, the one that threshold and reasons are about (default: the rarer one).",
+        ),
+    ] = None,
+    ensemble: Ensemble = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            "--loss",
+            help="What the nets are trained on: auto (held-out rows decide), cross_entropy, focal, pr_auc, ordinal "
+            "or squared_error.",
+        ),
+    ] = None,
+    class_weights: Annotated[
+        bool | None,
+        typer.Option(
+            "--class-weights/--no-class-weights",
+            help="Rare classes weigh more in the nets' loss, or not (default: held-out rows decide).",
+            show_default=False,
+        ),
+    ] = None,
     max_seconds: MaxSeconds = None,
     resume: Annotated[
         bool,
@@ -69,6 +101,8 @@ def fit(
     ] = False,
 ) -> None:
     """Train a space and a predictor; several processes under torchrun train the space together.
+
+    An option about the predictor takes the place of the setting of the same name in the configuration file.
 
     Example: [bold]featrix fit --data examples/data/german_credit.csv --target class --out out/credit[/bold]
     """
@@ -80,7 +114,13 @@ def fit(
     from featrix_core.summary import comparison_table, seconds_table
     from featrix_core.training.launch import writes
 
-    settings = StepConfig.from_settings(read_settings(config)) if config else None
+    options = {
+        "positive_label": positive_label,
+        "ensemble": ensemble,
+        "loss": loss,
+        "class_weights": class_weights,
+    }
+    settings = StepConfig.from_settings(read_settings(config) if config else {}).replaced(options)
     if not writes():  # torchrun's other processes: the first one shows everything
         help_fit(data, target, config=settings, seed=seed, max_seconds=max_seconds)
         return
@@ -277,7 +317,7 @@ def show_lineage(
 ) -> None:
     """Show where a registered model comes from and what was made with it.
 
-    Example: [bold]featrix lineage featrix-class@champion --workdir out/demo[/bold]
+    Example: [bold]featrix lineage credit-class@champion --workdir out/demo[/bold]
     """
     from featrix_core.registry.lineage import lineage
     from featrix_core.registry.store import Registry
@@ -292,9 +332,9 @@ def rollback(
         Path | None, typer.Option("--workdir", help="Work folder of the run (embedded registry).")
     ] = None,
 ) -> None:
-    """Put the previous champion back.
+    """Put the previous champion back; there is one once two versions were promoted.
 
-    Example: [bold]featrix rollback featrix-class --workdir out/demo[/bold]
+    Example: [bold]featrix rollback credit-class --workdir out/demo[/bold]
     """
     from featrix_core.registry.promotion import rollback as roll
     from featrix_core.registry.store import Registry

@@ -19,6 +19,7 @@ from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs
 from featrix_core.predictor.plan import PredictorPlan
 from featrix_core.predictor.row_guard import RowGuard
+from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.single_predictor import SinglePredictor
 from featrix_core.space.model import SpaceModel
@@ -55,6 +56,13 @@ def save_predictor(predictor: SinglePredictor, path: Path) -> None:
             "seed": predictor.seed,
             "version": VERSION,
             "costs": list(predictor.costs),
+            "wishes": {
+                "fine_tune": predictor.fine_tune,
+                "loss": predictor.loss,
+                "class_weights": predictor.class_weights,
+                "positive_label": predictor.positive_label,
+            },
+            "shape": None if predictor.shape is None else vars(predictor.shape),
             "coding": coding.model_dump(mode="json"),
             "plan": plan.model_dump(),
             "head": predictor.members[0].head.config.model_dump(),
@@ -99,7 +107,15 @@ def load_predictor(folder: Path) -> SinglePredictor:
             f"The predictor at {folder} cannot be read: {error}", remedy="Train it again"
         ) from error
     space = EmbeddingSpace.read_from(folder / "space")
-    predictor = SinglePredictor(space, name=document["name"], seed=document["seed"])
+    shape = document.get("shape")
+    predictor = SinglePredictor(
+        space,
+        None if shape is None else SimpleMLP(**shape),
+        name=document["name"],
+        seed=document["seed"],
+        # What the user asked for holds for another training too; bundles of before do not have it.
+        **document.get("wishes", {}),
+    )
     predictor.costs = (document["costs"][0], document["costs"][1])
     predictor.coding = TargetCoding.model_validate(document["coding"])
     predictor.plan = PredictorPlan.model_validate(document["plan"])

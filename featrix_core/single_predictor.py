@@ -24,11 +24,7 @@ from featrix_core.features.engineer import FeatureEngineer
 from featrix_core.input_data_set import TableLike, as_table
 from featrix_core.predictor.ensemble import Ensemble
 from featrix_core.predictor.explaining import explain_batch
-from featrix_core.predictor.guardrails import (
-    merge_flags,
-    sigma_flags,
-    value_flags,
-)
+from featrix_core.predictor.guardrails import merge_flags, sigma_flags, value_flags
 from featrix_core.predictor.labelled import (
     LabelledRows,
     met_columns,
@@ -36,7 +32,6 @@ from featrix_core.predictor.labelled import (
     unknown_columns,
 )
 from featrix_core.predictor.leaks import leak_notices
-from featrix_core.predictor.losses import LossWish
 from featrix_core.predictor.objective import PredictorNet
 from featrix_core.predictor.outputs import Outputs, fit_outputs
 from featrix_core.predictor.plan import PredictorPlan
@@ -51,6 +46,7 @@ from featrix_core.predictor.row_guard import RowGuard, to_blame
 from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.target_coding import TargetCoding, describe_target
 from featrix_core.predictor.training import fit_predictor
+from featrix_core.predictor.wishes import LossWish, check_wishes
 from featrix_core.tables.build import scoring_notices, typed_columns
 from featrix_core.tables.control import row_weights, usable_rows
 from featrix_core.tables.holdout import fold_groups, fold_times
@@ -71,6 +67,8 @@ class SinglePredictor:
         ensemble: the nets answer together with boosted trees and a linear model, in the proportions that their
             out-of-fold answers ask for; otherwise these are only measured beside the nets (PRED-7).
         loss, class_weights: what the nets are trained on; held-out rows decide when left out (PRED-2).
+        positive_label: the class of a two-class target that threshold and reasons are about; the rarer one when
+            left out.
         cost_false_positive, cost_false_negative: set the threshold of a two-class target.
     """
 
@@ -133,12 +131,14 @@ class SinglePredictor:
         `time_column`: every fold validates on later rows than it trains on.
 
         Raises:
-            FeatrixUserError: missing, constant or unusable target; columns that do not fit the space; a column of
-                the space that is computed from the target.
+            FeatrixUserError: missing, constant or unusable target, or one that cannot have the positive label, costs,
+                loss or class weights that were asked for; columns that do not fit the space; a column of the space
+                that is computed from the target.
         """
         refuse_computed_from(self.space, target)
         table = usable_rows(as_table(df))
         schema = describe_target(table, target, type, self.positive_label)
+        check_wishes(schema, *self.costs, self.loss, self.class_weights)
         coding = TargetCoding.fit(table, schema)
         labels = coding.labels(table)
         labelled = np.flatnonzero(np.isfinite(labels))

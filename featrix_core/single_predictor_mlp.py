@@ -5,11 +5,16 @@ from __future__ import annotations
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.errors import FeatrixUserError
 from featrix_core.input_data_set import TableLike
+from featrix_core.predictor.wishes import LossWish
 from featrix_core.single_predictor import SinglePredictor
 
 
 class SinglePredictorMLP(SinglePredictor):
     """A predictor that is told its target and costs when it is made.
+
+    Args:
+        target_column, target_column_type, group_column, time_column: as in `SinglePredictor.prep_for_training`.
+        others: as in `SinglePredictor`.
 
     Example:
         >>> churn = SinglePredictorMLP(embedding_space=space, target_column="churned",
@@ -26,7 +31,12 @@ class SinglePredictorMLP(SinglePredictor):
         cost_false_positive: float | None = None,
         cost_false_negative: float | None = None,
         *,
+        group_column: str | None = None,
+        time_column: str | None = None,
         fine_tune: bool | None = None,
+        ensemble: bool = True,
+        loss: LossWish = "auto",
+        class_weights: bool | None = None,
         seed: int = 42,
     ) -> None:
         super().__init__(
@@ -34,12 +44,17 @@ class SinglePredictorMLP(SinglePredictor):
             name=f"{embedding_space.name}_{target_column}",
             seed=seed,
             fine_tune=fine_tune,
+            ensemble=ensemble,
+            loss=loss,
+            class_weights=class_weights,
             positive_label=positive_label,
             cost_false_positive=cost_false_positive,
             cost_false_negative=cost_false_negative,
         )
         self.target_column = target_column
         self.target_column_type = target_column_type
+        self.group_column = group_column
+        self.time_column = time_column
 
     def train(  # type: ignore[override]
         self,
@@ -52,7 +67,8 @@ class SinglePredictorMLP(SinglePredictor):
         """Train on labelled rows; left out, on the table that the space was trained from in this process.
 
         Raises:
-            FeatrixUserError: no rows are given and the space was loaded from disk.
+            FeatrixUserError: no rows are given and the space was loaded from disk, or a refusal of
+                `prep_for_training`.
         """
         rows = data if data is not None else self.space.train_table
         if rows is None:
@@ -60,6 +76,12 @@ class SinglePredictorMLP(SinglePredictor):
                 "A loaded space carries no rows to train a predictor on",
                 remedy="Give them: train(df)",
             )
-        self.prep_for_training(rows, self.target_column, self.target_column_type)
+        self.prep_for_training(
+            rows,
+            self.target_column,
+            self.target_column_type,
+            group_column=self.group_column,
+            time_column=self.time_column,
+        )
         super().train(n_epochs, calibrate=calibrate, on_progress=on_progress)
         return self

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 import featrix_core.cli_serving  # noqa: F401 (adds its commands)
-from featrix_core.cli import Seed, app, console, main, read_settings
+from featrix_core.cli import Data, Ensemble, Seed, app, console, main, read_settings
 
 __all__ = ["main"]
 
 
 @app.command()
 def run(
-    data: Annotated[str, typer.Option("--data", help="CSV or Parquet file.")] = "",
+    data: Data = "",
     target: Annotated[
         list[str] | None, typer.Option("--target", help="Column to predict; may be repeated.")
     ] = None,
@@ -26,6 +26,7 @@ def run(
             "--config", help="JSON file: data, targets, features, joins, max_seconds, settings."
         ),
     ] = None,
+    ensemble: Ensemble = None,
     seed: Seed = 42,
 ) -> None:
     """Run the train pipeline on this machine: one space, a predictor per target, registered in MLflow.
@@ -35,4 +36,5 @@ def run(
     from pipelines.run_command import run_train_pipeline
 
     given = read_settings(config) if config else {}
-    run_train_pipeline(given, data, target or [], workdir, seed, config, console())
+    options = {"ensemble": ensemble}
+    run_train_pipeline(given, data, target or [], workdir, seed, config, console(), options)

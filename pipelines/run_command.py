@@ -50,8 +50,11 @@ def run_train_pipeline(
     seed: int,
     config: Path | None,
     console: Console,
+    options: dict[str, Any] | None = None,
 ) -> None:
     """Run the DAG, print a table of steps and figures, say where everything is.
+
+    `options`: settings that the command line gives; they take the place of those in the file.
 
     Raises:
         FeatrixUserError: an unknown key in the configuration, nothing to run on, or a step's refusal.
@@ -83,7 +86,7 @@ def run_train_pipeline(
     check_output_folder(workdir)
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     name = given.get("name", "featrix")
-    settings = StepConfig.from_settings(given.get("settings", {}))
+    settings = StepConfig.from_settings(given.get("settings", {})).replaced(options or {})
     workdir.mkdir(parents=True, exist_ok=True)
     arguments = {
         "data": data,

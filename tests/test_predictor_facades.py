@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from featrix_core import (
     SinglePredictor,
     SinglePredictorMLP,
 )
+from featrix_core.bundle import writing_bundle
 from featrix_core.features.engineer import FeatureEngineer
+from featrix_core.files import read_json, write_json
 from featrix_core.predictor.response import ClassScores, NumberScores, response_schema
 
 
@@ -123,11 +126,9 @@ def test_numbers(numbers: SinglePredictorMLP, diabetes: pd.DataFrame) -> None:
     answers = numbers.predict(diabetes.iloc[:3])
     _fits_the_schema(answers)
     assert answers[0]["interval_low"] <= answers[0]["prediction"] <= answers[0]["interval_high"]
-    assert list(numbers.predict_frame(diabetes.iloc[:3]))[:3] == [
-        "prediction",
-        "interval_low",
-        "interval_high",
-    ]
+    frame = numbers.predict_frame(diabetes.iloc[:3])
+    for name in ("row_id", "prediction", "interval_low", "interval_high", "std", "ood_sigma"):
+        assert frame[name].tolist() == [answer[name] for answer in answers]
 
 
 def test_predictors_of_all_kinds_are_saved(
@@ -156,6 +157,50 @@ def test_a_fine_tuned_predictor_is_saved_with_its_own_encoder(
     np.testing.assert_array_equal(loaded.predict_proba(few), tuned.predict_proba(few))
     loaded.save(tmp_path / "again")
     assert _files(tmp_path / "tuned") == _files(tmp_path / "again")
+
+
+def test_a_loaded_predictor_is_trained_again_as_it_was_asked_for(
+    few_space: EmbeddingSpace, few: pd.DataFrame, tmp_path: Path
+) -> None:
+    predictor = SinglePredictor(
+        few_space,
+        SimpleMLP.from_config(few_space.d_model, 2, d_hidden=32, n_hidden_layers=1),
+        fine_tune=True,
+        ensemble=False,
+        loss="focal",
+        class_weights=False,
+        positive_label="good",
+        cost_false_positive=1.0,
+        cost_false_negative=3.0,
+    )
+    predictor.prep_for_training(few, "class").train(n_epochs=1).save(tmp_path / "first")
+    loaded = SinglePredictor.load(tmp_path / "first")
+    again = loaded.prep_for_training(few, "class").train(n_epochs=1)
+    assert again.classes == predictor.classes == ("bad", "good")
+    assert again.plan == predictor.plan
+    assert again.training_info["loss"] == predictor.training_info["loss"]
+    assert again.outputs is not None and predictor.outputs is not None
+    assert again.outputs.to_dict() == predictor.outputs.to_dict()
+    np.testing.assert_array_equal(again.predict_proba(few), predictor.predict_proba(few))
+    again.save(tmp_path / "again")
+    assert _files(tmp_path / "first") == _files(tmp_path / "again")
+
+
+def test_a_bundle_that_does_not_say_what_was_asked_for_is_read(
+    brief: SinglePredictorMLP, few: pd.DataFrame, tmp_path: Path
+) -> None:
+    brief.save(tmp_path / "new")
+    document = read_json(tmp_path / "new" / "predictor.json")
+    earlier = {k: v for k, v in document.items() if k not in ("wishes", "shape")}
+    assert len(earlier) == len(document) - 2
+    with writing_bundle(tmp_path / "earlier", "predictor") as folder:
+        shutil.copytree(tmp_path / "new", folder, dirs_exist_ok=True)
+        for seal in ("manifest.json", "manifest.sha256"):
+            (folder / seal).unlink()
+        write_json(folder / "predictor.json", earlier)
+    loaded = SinglePredictor.load(tmp_path / "earlier")
+    np.testing.assert_array_equal(loaded.predict_proba(few), brief.predict_proba(few))
+    assert (loaded.fine_tune, loaded.loss, loaded.positive_label) == (None, "auto", None)
 
 
 # -- the calls of the predictor -------------------------------------------------------------------------

@@ -23,13 +23,13 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from featrix_core.encoders.tokenizer import Tokenizer
-from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.labelled import LabelledRows
-from featrix_core.predictor.losses import LossName, combine, make_loss
+from featrix_core.predictor.losses import combine, make_loss
 from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet, PredictorObjective
 from featrix_core.predictor.plan import PredictorPlan
 from featrix_core.predictor.prior import matching_offset
+from featrix_core.predictor.wishes import LossName, check_class_weights, check_loss
 from featrix_core.space.model import SpaceModel
 from featrix_core.tables.schema import Frozen
 from featrix_core.training.device import deterministic
@@ -96,19 +96,13 @@ def choose_loss(
     """
     numbers = rows.target_N.is_floating_point()
     wish = plan.class_weights
+    # Whether it fits the target is said before anything is trained.
+    check_loss(plan.loss, 0 if numbers else outputs, rows.ordered)
+    check_class_weights(wish, 0 if numbers else outputs)
     if plan.loss != "auto":
         weighted = plan.loss == "focal" if wish is None else wish
-        # Whether it fits the target is said before anything is trained.
-        make_loss(plan.loss, weighted, rows.target_N, outputs)
-        if plan.loss == "ordinal" and not rows.ordered:
-            raise FeatrixUserError(
-                "The ordinal loss is for classes with an order, and the target has none",
-                value=plan.loss,
-                remedy="Give the target the kind ordinal, or leave the loss at auto",
-            )
         return LossChoice(loss=plan.loss, class_weights=weighted, reason="set by the user")
     if numbers:
-        make_loss("squared_error", bool(wish), rows.target_N, outputs)
         return LossChoice(loss="squared_error", class_weights=False, reason="a number")
     labels = rows.target_N.numpy()
     steps = plan.training(len(fold[0]), seed, epochs).updates

@@ -7,17 +7,11 @@ Legend: N, B rows · E ensemble members · O outputs · K classes · C cuts betw
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from featrix_core.errors import FeatrixUserError
-
-LossName: TypeAlias = Literal["cross_entropy", "focal", "ordinal", "pr_auc", "squared_error"]
-LossWish: TypeAlias = Literal[
-    "auto", "cross_entropy", "focal", "ordinal", "pr_auc", "squared_error"
-]
+from featrix_core.predictor.wishes import LossName, check_class_weights, check_loss
 
 GAMMA, FLOOR = 2.0, 0.1
 """Focal loss: exponent, and least weight of a row that is easy (D13)."""
@@ -83,26 +77,9 @@ def make_loss(
     Raises:
         FeatrixUserError: a loss of classes for a number or the reverse, smoothed precision for more than two.
     """
-    numbers = target_N.is_floating_point()
-    if numbers != (name == "squared_error"):
-        kind = "a number" if numbers else "classes"
-        raise FeatrixUserError(
-            f"The loss does not fit a target of {kind}",
-            value=name,
-            remedy="Leave the loss at auto" if numbers else "Use cross_entropy, focal or auto",
-        )
-    if numbers and weighted:
-        raise FeatrixUserError(
-            "A target of a number has no class weights",
-            value="class_weights=True",
-            remedy="Leave class_weights out",
-        )
-    if name == "pr_auc" and classes != 2:
-        raise FeatrixUserError(
-            f"The pr_auc loss is for two classes, and the target has {classes}",
-            value=name,
-            remedy="Use focal, cross_entropy or auto",
-        )
+    there = 0 if target_N.is_floating_point() else classes
+    check_loss(name, there)
+    check_class_weights(weighted, there)
     return Loss(name, class_weights(target_N, classes, weight_N) if weighted else None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from featrix_core.predictor.losses import LossWish
+from featrix_core.predictor.wishes import LossWish
 from featrix_core.tables.schema import Frozen
 from featrix_core.training.plan import TrainingPlan
 

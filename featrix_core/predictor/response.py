@@ -99,6 +99,9 @@ class PredictionRow(_Model):
     interval_high: float | None = Field(default=None, description="Numbers: upper end")
     std: float | None = Field(default=None, ge=0.0, description="Numbers: expected error size")
     confidence: Confidence = Field(description="See docs/response-schema.md for the rule")
+    ood_sigma: float | None = Field(
+        default=None, description="Distance from the training rows, in sigma; above 2 unusual"
+    )
     warnings: list[str] = Field(description="Sentences; empty for an ordinary row")
     warning_codes: list[str] = Field(description="One code per warning, in the same order")
     feature_importance: dict[str, float] | None = Field(
@@ -225,7 +228,7 @@ def build_responses(
     Args:
         scores: what the predictor says.
         metadata: stands in every row, so that each line of a JSON-lines file can be read alone.
-        sigma_N: distance from the training data, lowers the confidence.
+        sigma_N: distance from the training data, stands in the row and lowers the confidence.
         flags: warnings per row, from `guardrails`.
         importance: signed contributions per row.
         bad: records that cannot be read; each is answered in its place, with a null prediction.
@@ -251,6 +254,8 @@ def build_responses(
         columns["interval_high"] = scores.high_N.tolist()
         columns["std"] = scores.std_N.tolist()
     columns["confidence"] = confidence_levels(scores, sigma_N).tolist()
+    if sigma_N is not None:
+        columns["ood_sigma"] = sigma_N.tolist()
     rows = flags if flags is not None else [[]] * n
     columns["warnings"] = [[notice.message for notice in row] for row in rows]
     columns["warning_codes"] = [[notice.code for notice in row] for row in rows]
@@ -297,15 +302,15 @@ def build_frame(
 ) -> pd.DataFrame:
     """One row per input row: the table that batch scoring writes (PRED-5).
 
-    Classes: `prediction`, `probability_<class>` in the order of `classes`, `expected_level` where that order
-    means something, `prediction_set`, `confidence`, `warnings`. Numbers: `prediction`, `interval_low`,
-    `interval_high`, `confidence`, `warnings`.
-    With `importance` a last column of that name with `(column, contribution)` pairs. `to_arrow`
-    gives it exact types. Records in `bad` stand in their places with nothing but a warning and
+    All: `row_id` first, and last `confidence`, `ood_sigma` where `sigma_N` is given, `warnings`, `warning_codes`.
+    Between them, classes: `prediction`, `probability_<class>` in the order of `classes`, `expected_level` where that
+    order means something, `prediction_set`. Numbers: `prediction`, `interval_low`, `interval_high`, `std`.
+    With `importance` one more column of that name with `(column, contribution)` pairs. `to_arrow`
+    gives it exact types. Records in `bad` stand in their places with nothing but `row_id`, a warning, its code and
     confidence `low`.
     """
     n = _n_rows(scores)
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = {"row_id": _places(n, bad)}
     if isinstance(scores, ClassScores):
         columns["prediction"] = np.array(scores.classes, dtype=object)[scores.predicted_N]
         for k, name in enumerate(scores.classes):
@@ -317,9 +322,13 @@ def build_frame(
         columns["prediction"] = scores.prediction_N
         columns["interval_low"] = scores.low_N
         columns["interval_high"] = scores.high_N
+        columns["std"] = scores.std_N
     columns["confidence"] = confidence_levels(scores, sigma_N)
+    if sigma_N is not None:
+        columns["ood_sigma"] = sigma_N
     rows = flags if flags is not None else [[]] * n
     columns["warnings"] = [[notice.message for notice in row] for row in rows]
+    columns["warning_codes"] = [[notice.code for notice in row] for row in rows]
     if importance is not None:
         columns["importance"] = [
             list(zip(importance.names, row, strict=True)) for row in importance.values_NC.tolist()
@@ -327,20 +336,25 @@ def build_frame(
     frame = pd.DataFrame(columns)
     if bad is None:
         return frame
-    frame.index = pd.Index(_places(n, bad))
+    frame.index = pd.Index(frame["row_id"].to_numpy())
     text = pd.Series([[reason] for reason in bad.reasons()], bad.positions_B, dtype=object)
+    code = pd.Series([[UNREADABLE]] * bad.count, bad.positions_B, dtype=object)
     frame = frame.reindex(np.arange(n + bad.count))
+    frame["row_id"] = frame.index
     frame["confidence"] = frame["confidence"].fillna("low")
     frame["warnings"] = frame["warnings"].fillna(text)
+    frame["warning_codes"] = frame["warning_codes"].fillna(code)
     return frame
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
     """`build_frame`'s result with fixed Arrow types: the same ones with no rows or no warnings."""
     fixed = {
+        "row_id": pa.int64(),
         "prediction_set": pa.list_(pa.string()),
         "confidence": pa.string(),
         "warnings": pa.list_(pa.string()),
+        "warning_codes": pa.list_(pa.string()),
         "importance": pa.map_(pa.string(), pa.float64()),
     }
     numeric = "interval_low" in frame.columns

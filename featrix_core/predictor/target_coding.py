@@ -12,6 +12,7 @@ from torch import Tensor
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.number_scales import Scale, choose_scale, ends, forward, inverse
+from featrix_core.predictor.wishes import check_wishes
 from featrix_core.tables.schema import Frozen
 from featrix_core.tables.table import Table
 from featrix_core.tables.targets import TargetSchema, detect_target, encode_target
@@ -116,8 +117,8 @@ def describe_target(
     """The target's schema. `kind`: `set` for classes, or a kind of `TargetSchema`; found when left out.
 
     Raises:
-        FeatrixUserError: an unusable target, fewer than 10 labelled rows, or a positive label that is none of
-            its classes.
+        FeatrixUserError: an unusable target, fewer than 10 labelled rows, or a positive label where there are not
+            two classes, or none of these is it.
     """
     schema = detect_target(table, name, None if kind == "set" else kind)
     if kind == "set" and schema.kind == "scalar":
@@ -131,13 +132,7 @@ def describe_target(
             value=str(n_labels),
             remedy="Give more rows with a label",
         )
-    if positive is None or schema.kind != "binary":
+    if positive is None:
         return schema
-    if positive not in schema.classes:
-        raise FeatrixUserError(
-            "The positive label is not a class of the target",
-            column=name,
-            value=positive,
-            remedy=f"Use one of {', '.join(schema.classes)}",
-        )
+    check_wishes(schema, positive_label=positive)
     return schema.model_copy(update={"positive": positive})

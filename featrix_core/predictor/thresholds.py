@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import precision_recall_curve
 
-from featrix_core.errors import FeatrixUserError
+from featrix_core.predictor.wishes import checked_costs
 from featrix_core.tables.schema import Frozen
 
 Floats = NDArray[np.float64]
@@ -53,24 +53,8 @@ def choose_threshold(
     p = np.asarray(probability_N, dtype=np.float64)
     if len(labels) != len(p):
         raise ValueError(f"{len(labels)} labels for {len(p)} probabilities")
-    costed = cost_false_positive is not None or cost_false_negative is not None
-    if not costed:
-        return _by_f1(labels, p)
-    fp = 1.0 if cost_false_positive is None else float(cost_false_positive)
-    fn = 1.0 if cost_false_negative is None else float(cost_false_negative)
-    for name, cost in (("cost_false_positive", fp), ("cost_false_negative", fn)):
-        if not np.isfinite(cost) or cost < 0:
-            raise FeatrixUserError(
-                f"{name} must be a number that is not negative",
-                value=cost,
-                remedy="Give the cost of one such mistake in any unit, the same for both",
-            )
-    if fp + fn == 0:
-        raise FeatrixUserError(
-            "cost_false_positive and cost_false_negative are both 0",
-            remedy="Give at least one of them a cost above 0, or leave both out",
-        )
-    return _by_cost(labels, p, fp, fn)
+    costs = checked_costs(cost_false_positive, cost_false_negative)
+    return _by_f1(labels, p) if costs is None else _by_cost(labels, p, *costs)
 
 
 def _by_f1(labels: NDArray[np.int64], p: Floats) -> Threshold:

@@ -28,7 +28,6 @@ from featrix_core.predictor.ensemble import (
 from featrix_core.predictor.failures import judge_answers
 from featrix_core.predictor.fitting import bag_folds, fit_members
 from featrix_core.predictor.labelled import LabelledRows, rows_of_others
-from featrix_core.predictor.losses import LossWish
 from featrix_core.predictor.peers import Fold, Peers, fit_peers
 from featrix_core.predictor.plan import FOLDS, PredictorPlan, plan_predictor
 from featrix_core.predictor.row_guard import RowGuard
@@ -36,6 +35,7 @@ from featrix_core.predictor.shape import SimpleMLP
 from featrix_core.predictor.standing import LINEAR, NETS, TOGETHER
 from featrix_core.predictor.target_coding import TargetCoding
 from featrix_core.predictor.watch import remaining_notices
+from featrix_core.predictor.wishes import LossWish
 from featrix_core.tables.schema import Notice
 from featrix_core.tables.splits import fold_coverage
 from featrix_core.training.loop import Progress

@@ -134,7 +134,8 @@ def ingest(
     `bad_rows.jsonl` where rows cannot be read. `on_bytes` is told of bytes read and bytes in all.
 
     Raises:
-        FeatrixUserError: unreadable file, unusable target, no usable column, too few rows.
+        FeatrixUserError: unreadable file, unusable target, a setting that no target can have, no usable column, too
+            few rows.
     """
     config = config or StepConfig()
     read, bad_rows = _read(data, config, seed, on_bytes)
@@ -142,6 +143,7 @@ def ingest(
     if not targets:
         raise FeatrixUserError("No target is named", remedy="Give at least one --target COLUMN")
     found = [detect_target(table, name, config.target_kinds.get(name)) for name in targets]
+    notices += config.unused(found)
     if table.n_rows < LEAST_ROWS:
         raise FeatrixUserError(
             f"The table has {table.n_rows} rows; at least {LEAST_ROWS} are needed to train and measure",

@@ -27,17 +27,21 @@ def train_predictor(
     config: StepConfig | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Train a predictor for one target on the development rows and write its bundle, not yet calibrated."""
+    """Train a predictor for one target on the development rows and write its bundle, not yet calibrated.
+
+    Raises:
+        FeatrixUserError: an unusable target, or a setting that none of the data set's targets can have.
+    """
     config = config or StepConfig()
     data = load_dataset(Path(dataset))
+    config.unused(data.targets)  # ingest has given the notices
     predictor = SinglePredictor(
         EmbeddingSpace.load(space),
         name=target,
         seed=seed,
         fine_tune=config.fine_tune,
         ensemble=config.ensemble,
-        cost_false_positive=config.cost_false_positive,
-        cost_false_negative=config.cost_false_negative,
+        **config.of_target(data.target(target)),
     )
     with warnings.catch_warnings():
         # These stand in the predictor's notices too, which command and report show.

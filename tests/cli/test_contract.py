@@ -74,13 +74,17 @@ def test_metrics_of_a_classifier(model: Path) -> None:
 
 def test_predictions_have_a_row_per_row_and_fixed_columns(scores: pa.Table) -> None:
     assert scores.num_rows == 60
-    assert set(scores.column_names[1:3]) == set(PROBABILITIES)
-    assert [scores.column_names[0], *scores.column_names[3:]] == [
+    assert set(scores.column_names[2:4]) == set(PROBABILITIES)
+    assert [*scores.column_names[:2], *scores.column_names[4:]] == [
+        "row_id",
         "prediction",
         "prediction_set",
         "confidence",
+        "ood_sigma",
         "warnings",
+        "warning_codes",
     ]
+    assert scores["row_id"].to_pylist() == list(range(60))
     assert scores.schema.field("warnings").type == pa.list_(pa.string())
     frame = scores.to_pandas()
     assert frame["prediction"].isin(["good", "bad"]).all()

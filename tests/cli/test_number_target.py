@@ -47,8 +47,9 @@ def test_predicted_numbers_have_intervals(run: Run, folder: Path) -> None:
     result = run("predict", *arguments, cwd=folder)
     assert result.returncode == 0, result.stderr
     table = pq.read_table(folder / "scores.parquet")
-    names = ["prediction", "interval_low", "interval_high", "confidence", "warnings"]
-    assert table.column_names == names
+    values = ["row_id", "prediction", "interval_low", "interval_high", "std"]
+    said = ["confidence", "ood_sigma", "warnings", "warning_codes"]
+    assert table.column_names == [*values, *said]
     frame = table.to_pandas()
     truth = pd.read_csv(folder / "new.csv")["target"]
     assert len(frame) == len(truth)

@@ -36,8 +36,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]
         "name": "small",
     }
     settings["max_seconds"] = 600
+    settings["settings"] = {"ensemble": False, "positive_label": "good"}
     config.write_text(json.dumps(settings))
-    done = _run("--config", str(config), "--workdir", "work", cwd=folder)
+    done = _run("--config", str(config), "--ensemble", "--workdir", "work", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stderr, config
 
@@ -58,6 +59,13 @@ def test_every_step_ran_for_every_target(finished: tuple[Path, str, Path]) -> No
     assert "interval_low" in pd.read_parquet(folder / "work" / "age" / "scores.parquet").columns
 
 
+def test_settings_and_options_reach_the_predictors(finished: tuple[Path, str, Path]) -> None:
+    folder, _, _ = finished
+    for target, classes in (("class", ["bad", "good"]), ("age", [])):
+        stored = json.loads((folder / "work" / target / "predictor" / "predictor.json").read_text())
+        assert stored["coding"]["classes"] == classes and stored["blended"]
+
+
 def test_lineage_reaches_the_data(finished: tuple[Path, str, Path]) -> None:
     folder, _, _ = finished
     done = subprocess.run(
@@ -73,7 +81,7 @@ def test_lineage_reaches_the_data(finished: tuple[Path, str, Path]) -> None:
 
 def test_a_second_run_takes_over_what_is_unchanged(finished: tuple[Path, str, Path]) -> None:
     folder, _, config = finished
-    done = _run("--config", str(config), "--workdir", "work", cwd=folder)
+    done = _run("--config", str(config), "--ensemble", "--workdir", "work", cwd=folder)
     assert done.returncode == 0, done.stderr
     reused = [line for line in done.stderr.splitlines() if "taken from the last run" in line]
     assert any("train space" in line for line in reused)

@@ -89,6 +89,7 @@ def test_two_classes() -> None:
     assert [row["confidence"] for row in rows] == ["high", "low", "medium"]
     assert rows[0]["feature_importance"] == {"age": 0.4, "income": -0.2}
     assert rows[2]["warning_codes"] == ["unusual_row"] and len(rows[2]["warnings"]) == 1
+    assert [row["ood_sigma"] for row in rows] == [0.0, 0.1, 2.5]
     assert rows[0]["metadata"]["threshold"] == 0.34 and "probabilities" not in rows[0]
 
 
@@ -117,7 +118,8 @@ def test_sets_of_classes(tmp_path: Path) -> None:
     assert "prediction_set" not in rows[0] and rows[1]["metadata"]["prediction_set_level"] == 0.9
     check(build_responses(three, meta))
     frame = build_frame(three)
-    assert list(frame.columns)[-3:] == ["prediction_set", "confidence", "warnings"]
+    after = ["prediction_set", "confidence", "warnings", "warning_codes"]
+    assert list(frame.columns)[-4:] == after
     assert frame["prediction_set"].tolist() == [["gold"], ["gold", "silver", "bronze"]]
     for n in (0, 4):
         table = to_arrow(build_frame(two, bad=bad).iloc[:n])
@@ -138,7 +140,7 @@ def test_classes_in_an_order() -> None:
     assert rows[1]["expected_level"] == pytest.approx(0.46) and rows[1]["prediction"] == "gold"
     assert rows[2]["expected_level"] == pytest.approx(0.99) and rows[2]["prediction"] == "gold"
     frame = build_frame(ranked, bad=bad)
-    assert list(frame.columns)[3:5] == ["probability_bronze", "expected_level"]
+    assert list(frame.columns)[4:6] == ["probability_bronze", "expected_level"]
     assert to_arrow(frame).schema.field("expected_level").type == pa.float64()
     assert np.isnan(frame["expected_level"][0]) and frame["expected_level"][2] == pytest.approx(
         0.99
@@ -175,22 +177,50 @@ def test_any_probabilities_make_a_valid_response(
 def test_frames_have_the_promised_columns() -> None:
     two = build_frame(TWO)
     assert list(two.columns) == [
+        "row_id",
         "prediction",
         "probability_good",
         "probability_bad",
         "confidence",
         "warnings",
+        "warning_codes",
     ]
     assert two["prediction"].tolist() == ["bad", "bad", "good"]
     importance = Importance(("x",), np.zeros((3, 1)))
-    assert list(build_frame(NUMBERS, importance=importance).columns) == [
+    sigma = np.array([-1.0, 0.5, 2.5])
+    numbers = build_frame(NUMBERS, sigma_N=sigma, importance=importance)
+    assert list(numbers.columns) == [
+        "row_id",
         "prediction",
         "interval_low",
         "interval_high",
+        "std",
         "confidence",
+        "ood_sigma",
         "warnings",
+        "warning_codes",
         "importance",
     ]
+
+
+@pytest.mark.parametrize("scores", [TWO, NUMBERS])
+def test_both_forms_say_the_same(scores: ClassScores | NumberScores, tmp_path: Path) -> None:
+    bad = BadRows()
+    bad.add(1, 2, "3 fields, 2 are expected", b"1,2,3")
+    sigma = np.array([-1.5, 2.5, 3.5])
+    parts = {"sigma_N": sigma, "flags": sigma_flags(sigma), "bad": bad}
+    rows = build_responses(scores, META, **parts)
+    check(rows)
+    pq.write_table(to_arrow(build_frame(scores, **parts)), tmp_path / "scored.parquet")
+    table = pq.read_table(tmp_path / "scored.parquet")
+    assert table.schema.field("row_id").type == pa.int64()
+    assert table.schema.field("warning_codes").type == pa.list_(pa.string())
+    for name in set(table.column_names) & set(PredictionRow.model_fields):
+        assert table[name].to_pylist() == [row.get(name) for row in rows], name
+    shared = {"row_id", "prediction", "confidence", "ood_sigma", "warnings", "warning_codes"}
+    numbers = {"interval_low", "interval_high", "std"} if scores is NUMBERS else set()
+    assert set(rows[1]) & set(table.column_names) == shared | numbers
+    assert table["ood_sigma"].to_pylist() == [None, *sigma]
 
 
 @pytest.mark.parametrize("scores", [TWO, THREE, NUMBERS])
@@ -216,9 +246,10 @@ def test_unreadable_records_keep_their_places(
     assert [row["prediction"] for row in back] == [row["prediction"] for row in rows]
     assert [row["warnings"] for row in back] == [row["warnings"] for row in rows]
     assert [row["confidence"] for row in back] == [row["confidence"] for row in rows]
-    assert all(
-        value is None for name, value in back[3].items() if name not in ("confidence", "warnings")
-    )
+    assert [row["row_id"] for row in back] == [row["row_id"] for row in rows]
+    assert [row["warning_codes"] for row in back] == [row["warning_codes"] for row in rows]
+    kept = ("row_id", "confidence", "warnings", "warning_codes")
+    assert all(value is None for name, value in back[3].items() if name not in kept)
 
 
 @pytest.mark.parametrize("scores", [TWO, NUMBERS])
@@ -232,6 +263,7 @@ def test_parquet_has_the_same_types_with_and_without_rows(
     back = pq.read_table(tmp_path / "scored.parquet")
     assert back.num_rows == n
     assert back.schema.field("warnings").type.value_type == pa.string()
+    assert back.schema.field("warning_codes").type.value_type == pa.string()
     assert pa.types.is_map(back.schema.field("importance").type)
     wanted = pa.string() if isinstance(scores, ClassScores) else pa.float64()
     assert back.schema.field("prediction").type == wanted

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from featrix_core import EmbeddingSpace, FeatrixUserError, SinglePredictor
+from featrix_core import EmbeddingSpace, FeatrixUserError, SinglePredictor, SinglePredictorMLP
 from featrix_core.input_data_set import as_table
 from featrix_core.predictor.plan import plan_predictor
 from featrix_core.steps.config import StepConfig
@@ -105,6 +105,37 @@ def test_groups_stay_together_at_their_latest_time(
         assert len(set(times[rows])) == 1 and times[rows][0] == np.nanmax(plain[rows])
     predictor = _trained(credit_space, frame, "class", group_column="branch", time_column="asked")
     assert len(predictor.members) == 5
+
+
+def test_the_one_call_form_forwards_columns_and_settings(
+    credit_space: EmbeddingSpace, dated: pd.DataFrame
+) -> None:
+    frame = dated.assign(branch=[f"branch {k % 40}" for k in range(200)])
+    made = SinglePredictorMLP(
+        credit_space,
+        "class",
+        group_column="branch",
+        time_column="asked",
+        ensemble=False,
+        loss="focal",
+        class_weights=False,
+        fine_tune=False,
+    ).train(frame, n_epochs=1)
+    steps = SinglePredictor(
+        credit_space, ensemble=False, loss="focal", class_weights=False, fine_tune=False
+    )
+    steps.prep_for_training(frame, "class", group_column="branch", time_column="asked")
+    steps.train(n_epochs=1)
+    # The folds by time leave the earlier rows unjudged, so other folds could not hold out the same rows.
+    assert made.held_out is not None and steps.held_out is not None
+    assert 90 <= len(made.held_out["labels"]) <= 130
+    np.testing.assert_array_equal(made.held_out["labels"], steps.held_out["labels"])
+    np.testing.assert_array_equal(made.predict_proba(frame), steps.predict_proba(frame))
+    assert made.plan is not None
+    assert (made.plan.loss, made.plan.class_weights) == ("focal", False)
+    assert made.ensemble is not None and set(made.ensemble.weights) == {"nets"}
+    with pytest.raises(FeatrixUserError, match="no column 'bank'"):
+        SinglePredictorMLP(credit_space, "class", group_column="bank").train(frame)
 
 
 def test_one_moment_is_told(credit_space: EmbeddingSpace, dated: pd.DataFrame) -> None:
