@@ -65,8 +65,7 @@ class Outputs:
             said_NO = self.probabilities(answer_NO)
             return ClassScores(coding.classes, said_NO, threshold, self.sets, coding.ordered)
         assert self.interval is not None
-        values = self.values(answer_NO, coding)
-        values = np.clip(values, self.interval.minimum, self.interval.maximum)
+        values = self.explained(answer_NO, coding)
         low, high, std = self.interval.apply(values, self.scale(spread_N))
         return NumberScores(values, low, high, std, self.target_width)
 
@@ -79,12 +78,14 @@ class Outputs:
         return self.probabilities(answer_NO).argmax(axis=1)
 
     def explained(
-        self, answer_NO: NDArray[np.float32], coding: TargetCoding, number: int
+        self, answer_NO: NDArray[np.float32], coding: TargetCoding, number: int = 0
     ) -> Floats:
-        """The output that importance adds up to: a calibrated probability, or the predicted number."""
+        """What importance adds up to: the calibrated probability of class `number`, or the predicted number."""
         if coding.classification:
             return self.probabilities(answer_NO)[:, number]
-        return self.values(answer_NO, coding)
+        assert self.interval is not None
+        values = self.values(answer_NO, coding)
+        return np.clip(values, self.interval.minimum, self.interval.maximum)
 
     def metadata(self, coding: TargetCoding, info: dict[str, Any]) -> ResponseMetadata:
         """The part of the response that is the same for all rows."""

@@ -104,6 +104,13 @@ class PredictionRow(_Model):
     feature_importance: dict[str, float] | None = Field(
         default=None, description="Signed contribution of every column; None if not asked for"
     )
+    importance_base: float | None = Field(
+        default=None,
+        description="What the contributions add up from: base + sum = explained figure",
+    )
+    importance_error: float | None = Field(
+        default=None, ge=0.0, description="Size of what base + sum misses the explained figure by"
+    )
     metadata: ResponseMetadata
 
 
@@ -174,10 +181,17 @@ Scores = ClassScores | NumberScores
 
 @dataclass(frozen=True)
 class Importance:
-    """Signed contributions `(N, C)` of the named columns."""
+    """Signed contributions `(N, C)` of the named columns, what they add up from, and the error of the sum."""
 
     names: tuple[str, ...]
     values_NC: Floats
+    base_N: Floats
+    error_N: Floats
+
+    @property
+    def sums(self) -> dict[str, Floats]:
+        """The columns `importance_base` and `importance_error`."""
+        return {"importance_base": self.base_N, "importance_error": self.error_N}
 
 
 def confidence_levels(scores: Scores, sigma_N: Floats | None = None) -> NDArray[np.object_]:
@@ -258,6 +272,7 @@ def build_responses(
         columns["feature_importance"] = [
             dict(zip(importance.names, row, strict=True)) for row in importance.values_NC.tolist()
         ]
+        columns |= {name: values.tolist() for name, values in importance.sums.items()}
     shared = metadata.model_dump(mode="json", exclude_none=True)
     names = list(columns)
     answers = [
@@ -300,9 +315,9 @@ def build_frame(
     Classes: `prediction`, `probability_<class>` in the order of `classes`, `expected_level` where that order
     means something, `prediction_set`, `confidence`, `warnings`. Numbers: `prediction`, `interval_low`,
     `interval_high`, `confidence`, `warnings`.
-    With `importance` a last column of that name with `(column, contribution)` pairs. `to_arrow`
-    gives it exact types. Records in `bad` stand in their places with nothing but a warning and
-    confidence `low`.
+    With `importance` a column of that name with `(column, contribution)` pairs, and last `importance_base`
+    and `importance_error`. `to_arrow` gives it exact types. Records in `bad` stand in their places with
+    nothing but a warning and confidence `low`.
     """
     n = _n_rows(scores)
     columns: dict[str, Any] = {}
@@ -324,6 +339,7 @@ def build_frame(
         columns["importance"] = [
             list(zip(importance.names, row, strict=True)) for row in importance.values_NC.tolist()
         ]
+        columns |= importance.sums
     frame = pd.DataFrame(columns)
     if bad is None:
         return frame

@@ -104,6 +104,21 @@ def test_intervals_are_ordered_and_cover(
     np.testing.assert_array_equal(outputs.explained(answers, coding, 0), scores.prediction_N)
 
 
+def test_what_is_explained_is_cut_like_the_prediction(
+    numbers: tuple[TargetCoding, np.ndarray, np.ndarray],
+) -> None:
+    coding, answers, labels = numbers
+    spread = np.ones(len(labels), np.float32)
+    outputs = fit_outputs(coding, answers, spread, labels, NO_COSTS, 1)
+    low = answers - 3.0
+    assert (outputs.values(low, coding) < 0).any()
+    explained = outputs.explained(low, coding)
+    assert explained.min() == 0.0 < explained.max()
+    scores = outputs.scores(low, spread, coding)
+    assert isinstance(scores, NumberScores)
+    np.testing.assert_array_equal(explained, scores.prediction_N)
+
+
 def test_scale_follows_the_spread(numbers: tuple[TargetCoding, np.ndarray, np.ndarray]) -> None:
     coding, answers, labels = numbers
     spread = np.full(len(labels), 0.2, np.float32)
