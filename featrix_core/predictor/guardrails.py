@@ -277,14 +277,21 @@ def merge_flags(*lists: Sequence[Sequence[Notice]]) -> list[list[Notice]]:
 def imbalance_note(
     class_shares: Mapping[str, float], threshold: float | None = None, criterion: str | None = None
 ) -> str | None:
-    """A sentence where a class has under 40 % of an even share of the rows, else None."""
+    """Sentences where a class has under 40 % of an even share of the rows, else None.
+
+    threshold, criterion: of the `Threshold` of two classes; the note then tells how it was set.
+    """
     if len(class_shares) < 2:
         return None
     name, share = min(class_shares.items(), key=lambda item: (item[1], item[0]))
     if share >= _RARE / len(class_shares):
         return None
     note = f"Only {share:.1%} of the training rows are '{name}'."
-    if threshold is not None:
+    if criterion == "default":
+        note += (
+            f" The decision threshold is {threshold:.2f}: the held-out rows hold one class only."
+        )
+    elif threshold is not None:
         aim = {"f1": "for F1 ", "cost": "for the given costs "}.get(criterion or "", "")
         note += f" The decision threshold {threshold:.2f} was set {aim}on held-out rows."
     return note

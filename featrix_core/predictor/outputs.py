@@ -89,17 +89,18 @@ class Outputs:
 
     def metadata(self, coding: TargetCoding, info: dict[str, Any]) -> ResponseMetadata:
         """The part of the response that is the same for all rows."""
-        distribution = info["class_distribution"]
+        distribution, chosen = info["class_distribution"], self.threshold
+        told = (None, None) if chosen is None else (chosen.threshold, chosen.criterion)
         return ResponseMetadata(
             model_version=VERSION,
             trained_date=info["trained_date"],
             target=coding.target.name,
             positive_class=coding.classes[-1] if coding.outputs == 2 else None,
-            threshold=None if self.threshold is None else self.threshold.threshold,
+            threshold=told[0],
             class_distribution_train=distribution,
             prediction_set_level=None if self.sets is None else self.sets.level,
             interval_level=None if self.interval is None else self.interval.level,
-            note=None if distribution is None else imbalance_note(distribution),
+            note=None if distribution is None else imbalance_note(distribution, *told),
         )
 
     def to_dict(self) -> dict[str, Any]:
