@@ -87,12 +87,15 @@ class Outputs:
         values = self.values(answer_NO, coding)
         return np.clip(values, self.interval.minimum, self.interval.maximum)
 
-    def metadata(self, coding: TargetCoding, info: dict[str, Any]) -> ResponseMetadata:
-        """The part of the response that is the same for all rows."""
+    def metadata(
+        self, coding: TargetCoding, info: dict[str, Any], version: str | None = None
+    ) -> ResponseMetadata:
+        """The part of the response that is the same for all rows; `version`: the registry's, if there is one."""
         distribution, chosen = info["class_distribution"], self.threshold
         told = (None, None) if chosen is None else (chosen.threshold, chosen.criterion)
         return ResponseMetadata(
-            model_version=VERSION,
+            model_version=version,
+            featrix_version=VERSION,
             trained_date=info["trained_date"],
             target=coding.target.name,
             positive_class=coding.classes[-1] if coding.outputs == 2 else None,

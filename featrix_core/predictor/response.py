@@ -45,9 +45,12 @@ class ResponseMetadata(_Model):
     """What a reader needs to know about the model behind a prediction; the same for all rows."""
 
     response_version: Literal[1] = RESPONSE_VERSION
-    model_version: str = Field(description="Version of the predictor")
+    model_version: str | None = Field(
+        default=None, description="Version in the registry, where the model was loaded from one"
+    )
+    featrix_version: str = Field(description="Version of the library that answers")
     trained_date: str = Field(
-        description="End of training, ISO 8601 in UTC",
+        description="Day (UTC) on which training ended, as its first moment in ISO 8601",
         json_schema_extra={"format": "date-time"},
     )
     target: str = Field(description="Name of the predicted column")

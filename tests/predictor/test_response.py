@@ -35,6 +35,7 @@ from featrix_core.tables.bad_rows import BadRows
 DOCS = Path(__file__).parents[2] / "docs" / "response-schema.md"
 META = ResponseMetadata(
     model_version="3",
+    featrix_version="0.1.0",
     trained_date="2025-01-03T10:30:00Z",
     target="class",
     positive_class="bad",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.response import response_schema
 from featrix_core.registry.pyfunc import BundlePredictor
 from featrix_core.registry.versions import INPUT_TYPES, write_model
+from featrix_core.version import VERSION
 from tests.registry.servers import free_port, running
 
 RAW = ["checking_status", "duration", "credit_amount", "own_telephone", "since", "name"]
@@ -212,6 +214,25 @@ def test_a_failure_of_ours_is_told_without_details(model, table):
         broken.predict(table[:1])
     assert caught.value.get_http_status_code() == 500
     assert "stack_trace" not in caught.value.serialize_as_json()
+
+
+def test_a_registered_model_tells_its_version(predictor, table, embedded, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", embedded.uri)
+    predictor.save(tmp_path / "first")
+    second = copy.copy(predictor)
+    second.name = "another"
+    second.save(tmp_path / "second")
+    with embedded.run("train") as run:
+        for name in ("first", "second"):
+            ref = embedded.register_bundle(run, tmp_path / name, "predictor", "few", {})
+    embedded.client.set_registered_model_alias("few", "champion", "2")
+    for address, version in (("models:/few/1", "1"), ("models:/few@champion", "2")):
+        (row,) = rows_of(mlflow.pyfunc.load_model(address).predict(table[:1]))
+        assert row["metadata"]["model_version"] == version
+        assert row["metadata"]["featrix_version"] == VERSION
+    embedded.fetch_bundle(ref, tmp_path / "bundle")
+    (row,) = SinglePredictor.load(tmp_path / "bundle").predict(table[:1])
+    assert "model_version" not in row["metadata"]
 
 
 # -- the server -----------------------------------------------------------------------------------
