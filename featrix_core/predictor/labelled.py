@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,14 +63,9 @@ def met_columns(space: EmbeddingSpace, target: str) -> set[str]:
     return {*space.schema.names, *(d.name for d in space.schema.dropped), *made_from, target}
 
 
-def unknown_names(names: Iterable[str], met: Collection[str]) -> list[str]:
-    """Those of the names that a space has never met; columns that are about the rows are none."""
-    return [name for name in names if name not in met and not name.startswith(INTERNAL_PREFIX)]
-
-
 def unknown_columns(table: Table, met: Collection[str]) -> tuple[Notice, ...]:
     """Columns that the space has never met: said loudly, never ignored in silence (EXT-4)."""
-    unknown = unknown_names(table.names, met)
+    unknown = [n for n in table.names if n not in met and not n.startswith(INTERNAL_PREFIX)]
     if not unknown:
         return ()
     text = f"The space does not know {', '.join(map(repr, unknown))}: not used by the predictor"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ABSENT = "absent_column"
-UNKNOWN = "unknown_column"
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +30,7 @@ class BundlePredictor:
     """
 
     def __init__(self, path: Path, version: str | None = None) -> None:
-        # Late, because this module must cost nothing to import: these bring torch in.
-        from featrix_core.predictor.labelled import met_columns
+        # Late, because this module must cost nothing to import: it brings torch in.
         from featrix_core.single_predictor import SinglePredictor
 
         self._predictor = SinglePredictor.load(path)
@@ -40,7 +38,6 @@ class BundlePredictor:
         coding, space = self._predictor.coding, self._predictor.space
         assert coding is not None
         self._inputs = list(input_columns(space.schema, space.engineer, coding.target.name))
-        self._met = met_columns(space, coding.target.name)
         # The server answers each request in a thread of its own, and torch's generators are global.
         self._lock = threading.Lock()
 
@@ -48,12 +45,11 @@ class BundlePredictor:
         """One row of answers per row of `frame`, in its order and with its index (PRED-5).
 
         The columns are the fields of the response; `metadata` is a dict in every row. The server
-        writes each row as one JSON object. Columns that training never saw are ignored, and columns
-        that `frame` lacks are missing in every row; a warning in every row says so.
+        writes each row as one JSON object. Columns that the model does not read are ignored.
+        Columns that `frame` lacks are missing in every row, and a warning says so.
 
         Args:
-            frame: raw rows, at least one, with at least one column that the model reads; a list of
-                records or a dict of columns is taken as well.
+            frame: raw rows, at least one, with at least one column that the model reads.
             params: `{"explain": True}` adds `feature_importance`; off by default, because it takes
                 many times as long as the rest of the answer.
 
@@ -80,14 +76,6 @@ class BundlePredictor:
     def _answers(self, frame: pd.DataFrame, explain: bool) -> pd.DataFrame:
         import pandas as pd
 
-        from featrix_core.predictor.labelled import unknown_names
-
-        try:
-            frame = pd.DataFrame(frame)
-        except ValueError as error:
-            raise FeatrixUserError(
-                f"The rows are no table: {error}", remedy="Send a list of records"
-            ) from error
         if not frame.columns.is_unique:
             twice = frame.columns[frame.columns.duplicated()][0]
             raise FeatrixUserError(
@@ -103,15 +91,11 @@ class BundlePredictor:
             raise FeatrixUserError("There is no row to answer", remedy="Send at least one row")
         rows = frame.reindex(columns=self._inputs)
         answers = pd.DataFrame(self._predictor.predict(rows, explain=explain), index=frame.index)
-        unknown = unknown_names(map(str, frame.columns), self._met)
-        for code, told, names in (
-            (ABSENT, "Columns that the rows lack and that were taken as missing", absent),
-            (UNKNOWN, "Columns that training never saw and that were ignored", unknown),
-        ):
-            if names:
-                sentence = f"{told}: {', '.join(map(repr, names))}."
-                answers["warnings"] = [[*said, sentence] for said in answers["warnings"]]
-                answers["warning_codes"] = [[*codes, code] for codes in answers["warning_codes"]]
+        if absent:
+            named = ", ".join(repr(name) for name in absent)
+            sentence = f"Columns that the rows lack and that were taken as missing: {named}."
+            answers["warnings"] = [[*said, sentence] for said in answers["warnings"]]
+            answers["warning_codes"] = [[*codes, ABSENT] for codes in answers["warning_codes"]]
         return answers
 
 

@@ -57,10 +57,10 @@ class ServingContract:
     """Signature of a model, rows to try it with, and what a JSON client sends for each input.
 
     `types` has `double`, `string` or `any` per input. It stands beside the signature, in the
-    model's metadata, because the signature itself must not list inputs: mlflow would enforce them,
+    model's metadata, because the signature itself must not say it: mlflow would enforce it, and
     refuse whole numbers from a DataFrame for `double`, and truth values, dates and empty columns
-    for `string`, among them the rows that the model was trained on, and take unknown columns away
-    before the model could warn of them. Cells are judged by the bundle's schema, as everywhere else.
+    for `string`, among them the rows that the model was trained on. Inputs are therefore of type
+    `any` for mlflow, and cells are judged by the bundle's schema, as everywhere else.
     """
 
     signature: ModelSignature
@@ -114,7 +114,7 @@ def serving_contract(bundle: Path) -> ServingContract | None:
     engineer = None if features is None else FeatureEngineer.from_dict(features)
     columns = input_columns(schema, engineer, target)
     return ServingContract(
-        _signature(kind),
+        _signature(tuple(columns), kind),
         _example(columns),
         {name: _json_type(column) for name, column in columns.items()},
     )
@@ -129,10 +129,10 @@ def _json_type(column: ColumnSchema | None) -> str:
 # -- signature ------------------------------------------------------------------------------------
 
 
-def _signature(kind: str) -> ModelSignature:
+def _signature(inputs: tuple[str, ...], kind: str) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import TensorSpec
+    from mlflow.types.schema import AnyType, TensorSpec
 
     published = _published()
     required = set(published["required"])
@@ -144,7 +144,9 @@ def _signature(kind: str) -> ModelSignature:
             field = {"type": "number" if kind == "scalar" else "string"}
         always = name in required or (name in _KINDS and name != "prediction_set")
         outputs.append(ColSpec(_type(field, published["$defs"]), name, required=always))
+    anything = AnyType()  # type: ignore[no-untyped-call]
     return ModelSignature(
+        inputs=Schema([ColSpec(anything, name, required=False) for name in inputs]),
         outputs=Schema(outputs),
         params=ParamSchema([ParamSpec(EXPLAIN, "boolean", False)]),
     )

@@ -27,6 +27,7 @@ import torch
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.utils import validate_schema
+from mlflow.types.schema import AnyType
 
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet, FeatureEngineer, SinglePredictor
 from featrix_core.errors import FeatrixUserError
@@ -106,9 +107,11 @@ def rows_of(answers: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def test_inputs_are_the_raw_columns(model):
-    """Neither the target nor `per month`; mlflow enforces none of them."""
     meta = Model.load(str(model))
-    assert meta.signature.inputs is None
+    inputs = meta.signature.inputs
+    assert sorted(inputs.input_names()) == sorted(RAW)  # neither the target nor `per month`
+    assert inputs.required_input_names() == []
+    assert set(map(repr, inputs.input_types())) == {repr(AnyType())}
     assert meta.metadata[INPUT_TYPES] == {
         name: "double" if name in ("duration", "credit_amount") else "string" for name in RAW
     }
@@ -169,9 +172,8 @@ def test_other_kinds_of_targets(few_space, few, tmp_path, target, fields):
     """The space holds these targets as columns; they are no inputs."""
     own = trained(few_space, few, target)
     home = written(own, tmp_path)
-    meta = Model.load(str(home))
-    signature = meta.signature
-    assert target not in meta.metadata[INPUT_TYPES]
+    signature = Model.load(str(home)).signature
+    assert target not in signature.inputs.input_names()
     kinds = {"probability", "probabilities", "interval_low", "interval_high", "std"}
     assert kinds & set(signature.outputs.input_names()) == fields
     answers = mlflow.pyfunc.load_model(str(home)).predict(few[:4], params={"explain": True})
@@ -185,7 +187,7 @@ def test_other_kinds_of_targets(few_space, few, tmp_path, target, fields):
 @pytest.mark.parametrize("explain", [False, True])
 def test_frames_are_answered_with_the_response(loaded, predictor, table, explain):
     """Whole numbers, truth values and an empty column come as pandas has them."""
-    rows = table[5:15].assign(checking_status=float("nan"))
+    rows = table[5:15].assign(checking_status=float("nan"), unknown=1)
     assert rows["duration"].dtype == "int64"
     answers = loaded.predict(rows, params={"explain": explain})
     assert answers.index.tolist() == list(range(5, 15))
@@ -203,39 +205,6 @@ def test_absent_columns_are_missing_and_said(loaded, predictor, table):
         sentence = answer["warnings"].pop()
         assert "'checking_status'" in sentence and "'duration'" not in sentence
         assert answer == same
-
-
-def ignored(answers: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """The answers with what is said of the unknown columns `names`."""
-    named = ", ".join(map(repr, names))
-    sentence = f"Columns that training never saw and that were ignored: {named}."
-    return [
-        answer
-        | {
-            "warnings": [*answer["warnings"], sentence],
-            "warning_codes": [*answer["warning_codes"], "unknown_column"],
-        }
-        for answer in answers
-    ]
-
-
-def test_unknown_columns_are_ignored_and_said(loaded, predictor, table):
-    """The target and an engineered column are no news."""
-    known = table[:3].assign(**{"per month": 1.0})
-    expected = predictor.predict(table[:3][RAW], explain=False)
-    assert rows_of(loaded.predict(known)) == expected
-    odd = known.assign(note="x", Duration=3)
-    assert rows_of(loaded.predict(odd)) == ignored(expected, "note", "Duration")
-
-
-def test_rows_that_are_no_frame(loaded, predictor, table):
-    rows = records(table[RAW][:3])
-    expected = predictor.predict(rows, explain=False)
-    assert rows_of(loaded.predict(rows)) == expected
-    assert rows_of(loaded.predict({name: [r[name] for r in rows] for name in RAW})) == expected
-    with pytest.raises(MlflowException, match="no table") as caught:
-        loaded.predict(dict.fromkeys(RAW, 1))
-    assert caught.value.get_http_status_code() == 400
 
 
 def test_a_column_twice_is_refused(loaded, table):
@@ -335,7 +304,7 @@ def odd_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def test_records_and_split_get_the_response(server, predictor, odd_rows, explain):
     columns = list(odd_rows[0])
     split = {"columns": columns, "data": [[row[c] for c in columns] for row in odd_rows]}
-    expected = ignored(predictor.predict(odd_rows, explain=explain), "note")
+    expected = predictor.predict(odd_rows, explain=explain)
     codes = [set(row["warning_codes"]) for row in expected]
     assert "empty_row" in codes[1] and "unseen_category" in codes[2]
     assert "unreadable_value" in codes[3] and "out_of_range" in codes[4]
