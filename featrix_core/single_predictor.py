@@ -90,6 +90,7 @@ class SinglePredictor:
         self.space = embedding_space
         self.shape = predictor
         self.name = name
+        self.registered_version: str | None = None  # set by who loads it from a registry
         self.seed = seed
         self.fine_tune = fine_tune
         self.blended = ensemble
@@ -331,7 +332,7 @@ class SinglePredictor:
     def predict(self, data: TableLike, explain: bool = True) -> list[dict[str, Any]]:
         """Responses as plain dicts, one per row (D2.3, docs/response-schema.md)."""
         coding, outputs = self._ready()
-        metadata = outputs.metadata(coding, self.training_info)
+        metadata = outputs.metadata(coding, self.training_info, self.registered_version)
         parts = self._answer_parts(data, explain)
         return build_responses(parts.pop("scores"), metadata, **parts)
 

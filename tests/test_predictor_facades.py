@@ -6,6 +6,7 @@ import asyncio
 import copy
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,38 @@ def test_importance_adds_up(credit_predictor: SinglePredictorMLP, credit: pd.Dat
     remainder = positive[:3] - scores
     np.testing.assert_allclose(remainder, remainder[0], atol=1e-5)
     assert np.abs(positive - remainder[0]).min() < 1e-5
+
+
+def test_importance_adds_up_to_what_the_response_shows(
+    credit_predictor: SinglePredictorMLP,
+    credit: pd.DataFrame,
+    wines: SinglePredictorMLP,
+    wine: pd.DataFrame,
+    numbers: SinglePredictorMLP,
+    diabetes: pd.DataFrame,
+) -> None:
+    """Two classes, more than two, and a number that its lower bound cuts."""
+    bounded, outputs = copy.copy(numbers), numbers.outputs
+    assert outputs is not None and outputs.interval is not None
+    bound = float(numbers.predict_frame(diabetes.iloc[:8])["prediction"].median())
+    interval = outputs.interval.model_copy(update={"minimum": bound})
+    bounded.outputs = replace(outputs, interval=interval)
+    for predictor, rows in ((credit_predictor, credit), (wines, wine), (bounded, diabetes)):
+        answers = predictor.predict(rows.iloc[:8])
+        for row in answers:
+            positive = row["metadata"].get("positive_class")
+            shown = row["prediction"]
+            if positive is not None:
+                shown = row["probability"] if shown == positive else 1 - row["probability"]
+            elif "probabilities" in row:
+                shown = row["probabilities"][shown]
+            missed = row["importance_base"] + sum(row["feature_importance"].values()) - shown
+            assert abs(missed) <= row["importance_error"] + 1e-9 * max(1.0, abs(shown))
+            assert row["importance_error"] < 1e-5 * max(1.0, abs(shown))
+            assert any(row["feature_importance"].values())
+        frame = predictor.predict_frame(rows.iloc[:8], explain=True)
+        assert frame["importance_base"].tolist() == [row["importance_base"] for row in answers]
+    assert sum(row["prediction"] == bound for row in answers) >= 4
 
 
 # -- what must not happen --------------------------------------------------------------------------------

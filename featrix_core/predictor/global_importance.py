@@ -59,7 +59,7 @@ def global_importance(
     """Sum up the importance of many rows, for example of a sample of the training rows.
 
     Args:
-        values_BA: signed contributions (`shapley_values`).
+        values_BA: signed contributions (`explained_rows`).
         numbers_BA: the same cells as numbers for the direction, NaN where a cell or a column is none.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Guardrails: rows unlike the training data, values outside its range, unseen categories (PRED-6).
+"""Guardrails: rows unlike the training data, values that it never had or that cannot be read (PRED-6).
 
 **The distance and why.** The Mahalanobis distance between unit-length row embeddings, with
 Ledoit-Wolf shrinkage. Tried on nine planted cases (digits, German credit, adult, telco churn;
@@ -27,6 +27,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import KFold
 
 from featrix_core.predictor.sigma_scale import LEVELS, SigmaScale
+from featrix_core.tables.fit import asked_form
 from featrix_core.tables.schema import CATEGORICAL, ColumnSchema, ColumnType, Notice, TableSchema
 from featrix_core.tables.table import TypedColumn
 
@@ -168,11 +169,12 @@ def _blamed(names: Sequence[str]) -> str:
 
 
 def value_flags(typed: Mapping[str, TypedColumn], schema: TableSchema) -> list[list[Notice]]:
-    """Warnings per row for values that training never saw, in the schema's column order (PRED-6).
+    """Warnings per row for values that training never saw or that cannot be read, in the schema's column order.
 
     `out_of_range`: a number or time more than 5 % of the training range outside it, or a sign that
-    training never saw. `unseen_category`: a set or boolean value that is not in the schema. Missing
-    cells and free text raise no flag.
+    training never saw. `unseen_category`: a set or boolean value that is not in the schema.
+    `unreadable_value`: text or an infinity among numbers, and whatever else does not have its column's form.
+    `empty_row`: no column has a value that can be read. Other missing cells and free text raise no flag (PRED-6).
     """
     n = max((len(column.missing_N) for column in typed.values()), default=0)
     flags: list[list[Notice]] = [[] for _ in range(n)]
@@ -184,6 +186,11 @@ def value_flags(typed: Mapping[str, TypedColumn], schema: TableSchema) -> list[l
             _flag_range(column, known, flags)
         elif known.type in CATEGORICAL:
             _flag_categories(column, known, flags)
+        _flag_unread(column, known, flags)
+    missing = [typed[name].missing_N for name in schema.names if name in typed]
+    for row in np.flatnonzero(np.logical_and.reduce(missing)).tolist() if missing else ():
+        told = "No column of this row has a value that can be read; the prediction is a mere guess."
+        flags[row].append(Notice(code="empty_row", message=told))
     return flags
 
 
@@ -222,8 +229,7 @@ def _flag_categories(column: TypedColumn, known: ColumnSchema, flags: list[list[
     unseen = np.array([text not in seen for text in column.texts])
     codes = column.codes_N
     for row in np.flatnonzero((codes >= 0) & unseen[codes] & ~column.missing_N).tolist():
-        text = column.texts[codes[row]]
-        shown = text if len(text) <= 60 else text[:59] + "…"
+        shown = _short(column.texts[codes[row]])
         flags[row].append(
             Notice(
                 code="unseen_category",
@@ -231,6 +237,25 @@ def _flag_categories(column: TypedColumn, known: ColumnSchema, flags: list[list[
                 column=known.name,
             )
         )
+
+
+def _flag_unread(column: TypedColumn, known: ColumnSchema, flags: list[list[Notice]]) -> None:
+    if column.unread_N is None:
+        return
+    form = asked_form(known.type, known)
+    for row in np.flatnonzero(column.unread_N >= 0).tolist():
+        shown = _short(column.unread_texts[column.unread_N[row]])
+        flags[row].append(
+            Notice(
+                code="unreadable_value",
+                message=f"'{known.name}' is '{shown}', which is not {form}; it counts as missing.",
+                column=known.name,
+            )
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _number(value: float) -> str:
@@ -252,14 +277,21 @@ def merge_flags(*lists: Sequence[Sequence[Notice]]) -> list[list[Notice]]:
 def imbalance_note(
     class_shares: Mapping[str, float], threshold: float | None = None, criterion: str | None = None
 ) -> str | None:
-    """A sentence where a class has under 40 % of an even share of the rows, else None."""
+    """Sentences where a class has under 40 % of an even share of the rows, else None.
+
+    threshold, criterion: of the `Threshold` of two classes; the note then tells how it was set.
+    """
     if len(class_shares) < 2:
         return None
     name, share = min(class_shares.items(), key=lambda item: (item[1], item[0]))
     if share >= _RARE / len(class_shares):
         return None
     note = f"Only {share:.1%} of the training rows are '{name}'."
-    if threshold is not None:
+    if criterion == "default":
+        note += (
+            f" The decision threshold is {threshold:.2f}: the held-out rows hold one class only."
+        )
+    elif threshold is not None:
         aim = {"f1": "for F1 ", "cost": "for the given costs "}.get(criterion or "", "")
         note += f" The decision threshold {threshold:.2f} was set {aim}on held-out rows."
     return note

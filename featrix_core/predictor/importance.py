@@ -49,18 +49,6 @@ class ShapleyValues:
         return error
 
 
-def shapley_values(
-    output: Output,
-    batch: TokenBatch,
-    rows: Tensor,
-    background: Tensor,
-    seed: int = 42,
-    permutations: int = PERMUTATIONS,
-) -> NDArray[np.float64]:
-    """Signed contributions (len(rows), A) of every column, in the output's unit; see `explained_rows`."""
-    return explained_rows(output, batch, rows, background, seed, permutations).values_BA
-
-
 def explained_rows(
     output: Output,
     batch: TokenBatch,

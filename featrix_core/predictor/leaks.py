@@ -51,19 +51,28 @@ def leak_notices(
     classification: bool,
     seed: int,
 ) -> tuple[Notice, ...]:
-    """A notice, and a Python warning, for each of the schema's columns that gives the target away.
+    """A notice, and a Python warning, for each of the schema's columns that gives the target away (PRED-1).
 
     Args:
         table: rows with a label, the columns of `schema` among theirs.
         labels_N: class numbers or numbers, finite.
         seed: of the drawn rows and the halves.
 
-    Where hundreds of classes meet hundreds of columns, none is looked at: it would take minutes.
+    Where hundreds of classes meet hundreds of columns, none is looked at, for it would take minutes; a notice
+    says so.
     """
     rows = _drawn(labels_N, classification, seed)
     n_classes = len(np.unique(labels_N)) if classification else 0
-    too_many = n_classes > _MANY_CLASSES and n_classes * len(schema.columns) > _MOST_TREES
-    if len(rows) < 2 or too_many:
+    n_columns = len(schema.columns)
+    if n_classes > _MANY_CLASSES and n_classes * n_columns > _MOST_TREES:
+        text = (
+            f"Whether one of the {n_columns} columns gives target {target!r} away was not looked at: "
+            f"with its {n_classes} classes that would take minutes"
+        )
+        warnings.warn(text, stacklevel=3)
+        action = "look yourself for columns that are known only after the target is"
+        return (Notice(code="leaks_not_looked_for", message=text, action=action),)
+    if len(rows) < 2:
         return ()
     sample = table.take(rows).arrow
     # Whether a column was retyped is not judged here: classes are drawn in other shares than the table has.

@@ -68,8 +68,7 @@ class Outputs:
             said_NO = self.probabilities(answer_NO)
             return ClassScores(coding.classes, said_NO, threshold, self.sets, coding.ordered)
         assert self.interval is not None
-        values = self.values(answer_NO, coding)
-        values = np.clip(values, self.interval.minimum, self.interval.maximum)
+        values = self.explained(answer_NO, coding)
         low, high, std = self.interval.apply(values, self.scale(spread_N))
         return NumberScores(values, low, high, std, self.target_width)
 
@@ -82,26 +81,32 @@ class Outputs:
         return self.probabilities(answer_NO).argmax(axis=1)
 
     def explained(
-        self, answer_NO: NDArray[np.float32], coding: TargetCoding, number: int
+        self, answer_NO: NDArray[np.float32], coding: TargetCoding, number: int = 0
     ) -> Floats:
-        """The output that importance adds up to: a calibrated probability, or the predicted number."""
+        """What importance adds up to: the calibrated probability of class `number`, or the predicted number."""
         if coding.classification:
             return self.probabilities(answer_NO)[:, number]
-        return self.values(answer_NO, coding)
+        assert self.interval is not None
+        values = self.values(answer_NO, coding)
+        return np.clip(values, self.interval.minimum, self.interval.maximum)
 
-    def metadata(self, coding: TargetCoding, info: dict[str, Any]) -> ResponseMetadata:
-        """The part of the response that is the same for all rows."""
-        distribution = info["class_distribution"]
+    def metadata(
+        self, coding: TargetCoding, info: dict[str, Any], version: str | None = None
+    ) -> ResponseMetadata:
+        """The part of the response that is the same for all rows; `version`: the registry's, if there is one."""
+        distribution, chosen = info["class_distribution"], self.threshold
+        told = (None, None) if chosen is None else (chosen.threshold, chosen.criterion)
         return ResponseMetadata(
-            model_version=VERSION,
+            model_version=version,
+            featrix_version=VERSION,
             trained_date=info["trained_date"],
             target=coding.target.name,
             positive_class=coding.classes[-1] if coding.outputs == 2 else None,
-            threshold=None if self.threshold is None else self.threshold.threshold,
+            threshold=told[0],
             class_distribution_train=distribution,
             prediction_set_level=None if self.sets is None else self.sets.level,
             interval_level=None if self.interval is None else self.interval.level,
-            note=None if distribution is None else imbalance_note(distribution),
+            note=None if distribution is None else imbalance_note(distribution, *told),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -45,9 +45,12 @@ class ResponseMetadata(_Model):
     """What a reader needs to know about the model behind a prediction; the same for all rows."""
 
     response_version: Literal[1] = RESPONSE_VERSION
-    model_version: str = Field(description="Version of the predictor")
+    model_version: str | None = Field(
+        default=None, description="Version in the registry, where the model was loaded from one"
+    )
+    featrix_version: str = Field(description="Version of the library that answers")
     trained_date: str = Field(
-        description="End of training, ISO 8601 in UTC",
+        description="Day (UTC) on which training ended, as its first moment in ISO 8601",
         json_schema_extra={"format": "date-time"},
     )
     target: str = Field(description="Name of the predicted column")
@@ -106,6 +109,13 @@ class PredictionRow(_Model):
     warning_codes: list[str] = Field(description="One code per warning, in the same order")
     feature_importance: dict[str, float] | None = Field(
         default=None, description="Signed contribution of every column; None if not asked for"
+    )
+    importance_base: float | None = Field(
+        default=None,
+        description="What the contributions add up from: base + sum = explained figure",
+    )
+    importance_error: float | None = Field(
+        default=None, ge=0.0, description="Size of what base + sum misses the explained figure by"
     )
     metadata: ResponseMetadata
 
@@ -177,10 +187,17 @@ Scores = ClassScores | NumberScores
 
 @dataclass(frozen=True)
 class Importance:
-    """Signed contributions `(N, C)` of the named columns."""
+    """Signed contributions `(N, C)` of the named columns, what they add up from, and the error of the sum."""
 
     names: tuple[str, ...]
     values_NC: Floats
+    base_N: Floats
+    error_N: Floats
+
+    @property
+    def sums(self) -> dict[str, Floats]:
+        """The columns `importance_base` and `importance_error`."""
+        return {"importance_base": self.base_N, "importance_error": self.error_N}
 
 
 def confidence_levels(scores: Scores, sigma_N: Floats | None = None) -> NDArray[np.object_]:
@@ -263,6 +280,7 @@ def build_responses(
         columns["feature_importance"] = [
             dict(zip(importance.names, row, strict=True)) for row in importance.values_NC.tolist()
         ]
+        columns |= {name: values.tolist() for name, values in importance.sums.items()}
     shared = metadata.model_dump(mode="json", exclude_none=True)
     names = list(columns)
     answers = [
@@ -302,12 +320,13 @@ def build_frame(
 ) -> pd.DataFrame:
     """One row per input row: the table that batch scoring writes (PRED-5).
 
-    All: `row_id` first, and last `confidence`, `ood_sigma` where `sigma_N` is given, `warnings`, `warning_codes`.
-    Between them, classes: `prediction`, `probability_<class>` in the order of `classes`, `expected_level` where that
+    All: `row_id` first, then, after what follows here, `confidence`, `ood_sigma` where `sigma_N` is given, `warnings`,
+    `warning_codes`.
+    Classes: `prediction`, `probability_<class>` in the order of `classes`, `expected_level` where that
     order means something, `prediction_set`. Numbers: `prediction`, `interval_low`, `interval_high`, `std`.
-    With `importance` one more column of that name with `(column, contribution)` pairs. `to_arrow`
-    gives it exact types. Records in `bad` stand in their places with nothing but `row_id`, a warning, its code and
-    confidence `low`.
+    With `importance` a column of that name with `(column, contribution)` pairs, and last `importance_base`
+    and `importance_error`. `to_arrow` gives it exact types. Records in `bad` stand in their places with
+    nothing but `row_id`, a warning, its code and confidence `low`.
     """
     n = _n_rows(scores)
     columns: dict[str, Any] = {"row_id": _places(n, bad)}
@@ -333,6 +352,7 @@ def build_frame(
         columns["importance"] = [
             list(zip(importance.names, row, strict=True)) for row in importance.values_NC.tolist()
         ]
+        columns |= importance.sums
     frame = pd.DataFrame(columns)
     if bad is None:
         return frame

@@ -23,13 +23,18 @@ class BundlePredictor:
 
     Both `mlflow models serve` and `mlflow.pyfunc.load_model(...).predict(frame)` come here, so both
     answer with the response of docs/response-schema.md.
+
+    Args:
+        path: the bundle.
+        version: its version in the registry, if it is known; every answer's metadata tells it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, version: str | None = None) -> None:
         # Late, because this module must cost nothing to import: it brings torch in.
         from featrix_core.single_predictor import SinglePredictor
 
         self._predictor = SinglePredictor.load(path)
+        self._predictor.registered_version = version
         coding, space = self._predictor.coding, self._predictor.space
         assert coding is not None
         self._inputs = list(input_columns(space.schema, space.engineer, coding.target.name))
@@ -94,5 +99,18 @@ class BundlePredictor:
         return answers
 
 
+def _registered_version(home: Path) -> str | None:
+    """The version that mlflow writes beside `MLmodel` when it fetches a model by its registered name."""
+    from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
+    from mlflow.utils.yaml_utils import read_yaml
+
+    if not (home / REGISTERED_MODEL_META_FILE_NAME).is_file():
+        return None
+    meta = read_yaml(str(home), REGISTERED_MODEL_META_FILE_NAME)  # type: ignore[no-untyped-call]
+    version = meta.get("model_version")
+    return None if version is None else str(version)
+
+
 def _load_pyfunc(path: str) -> BundlePredictor:
-    return BundlePredictor(Path(path))
+    bundle = Path(path)
+    return BundlePredictor(bundle, _registered_version(bundle.parent.parent))

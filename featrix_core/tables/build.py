@@ -13,7 +13,7 @@ from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
 from featrix_core.tables.column import Accepted, Column
 from featrix_core.tables.decimal_marks import marked_column
 from featrix_core.tables.filtering import filter_column
-from featrix_core.tables.fit import Reading, forced_type, typed_column, typed_from_texts
+from featrix_core.tables.fit import Reading, asked_form, forced_type, typed_column, typed_from_texts
 from featrix_core.tables.hybrid import find_groups
 from featrix_core.tables.notices import (
     column_notices,
@@ -272,14 +272,8 @@ def _require_fit(typed: TypedColumn, reading: Reading, least_cells: int = 1) -> 
     parsed = int((~typed.missing_N).sum())
     if typed.n_unparsed <= parsed or typed.n_unparsed + parsed < least_cells:
         return
-    kinds = {
-        ColumnType.SCALAR: "a number" + (f" in {reading.unit}" if reading.unit else ""),
-        ColumnType.TIMESTAMP: f"a timestamp ({reading.timestamp_format})",
-        ColumnType.VECTOR: "a vector of the column's length",
-        ColumnType.JSON: "a JSON object or array",
-    }
     raise FeatrixUserError(
-        f"{typed.n_unparsed} of {typed.n_unparsed + parsed} cells are not {kinds[typed.type]}, "
+        f"{typed.n_unparsed} of {typed.n_unparsed + parsed} cells are not {asked_form(typed.type, reading)}, "
         f"which the column's type {typed.type.value} asks for",
         column=typed.name,
         value=typed.unparsed_examples[0],

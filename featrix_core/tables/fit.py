@@ -5,7 +5,7 @@ Shape legend: N rows, V distinct texts, H dimensions.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -121,6 +121,16 @@ def typed_from_texts(
     )
 
 
+def asked_form(type: ColumnType, reading: Reading) -> str:
+    """What a cell of a column that is read in one form only must be, such as "a number in kg"."""
+    return {
+        ColumnType.SCALAR: "a number" + (f" in {reading.unit}" if reading.unit else ""),
+        ColumnType.TIMESTAMP: f"a timestamp ({reading.timestamp_format})",
+        ColumnType.VECTOR: "a vector of the column's length",
+        ColumnType.JSON: "a JSON object or array",
+    }[type]
+
+
 def forced_type(type: ColumnType, column: Column) -> Accepted:
     """What a type that the user has set learns of the cells.
 
@@ -206,6 +216,7 @@ def _numeric(
         offsets_N=None if offsets_V is None else np.append(offsets_V, np.nan)[texts.codes_N],
         n_unparsed=int(texts.counts_V[failed].sum()),
         unparsed_examples=texts.examples(failed, _EXAMPLES),
+        **_unread(texts, failed),
     )
 
 
@@ -222,6 +233,7 @@ def _vectors(name: str, texts: DistinctTexts, dimension: int) -> TypedColumn:
         vectors_NH=by_entry[texts.codes_N],
         n_unparsed=int(texts.counts_V[unparsed].sum()),
         unparsed_examples=_short(texts.examples(unparsed, _EXAMPLES)),
+        **_unread(texts, unparsed),
     )
 
 
@@ -243,6 +255,9 @@ def _native_vectors(
         unparsed_examples=_short(
             tuple(json_text(array[row].as_py()) for row in unfit[:_EXAMPLES].tolist())
         ),
+        # The lists of a large table are not written out: there may be many long ones.
+        unread_N=np.where(vectors.unfit_N, 0, -1).astype(np.int32) if len(unfit) else None,
+        unread_texts=("a list",) if len(unfit) else (),
     )
 
 
@@ -258,7 +273,19 @@ def _json(name: str, texts: DistinctTexts) -> TypedColumn:
         texts=cells.values,
         n_unparsed=int(texts.counts_V[failed].sum()),
         unparsed_examples=_short(texts.examples(failed, _EXAMPLES)),
+        **_unread(texts, failed),
     )
+
+
+def _unread(texts: DistinctTexts, failed_V: NDArray[np.bool_]) -> dict[str, Any]:
+    """Fields of a `TypedColumn` that say which cells were not read, and what they hold."""
+    if not failed_V.any():
+        return {}
+    places = np.where(failed_V, np.cumsum(failed_V) - 1, -1)
+    return {
+        "unread_N": np.append(places, -1)[texts.codes_N].astype(np.int32),
+        "unread_texts": tuple(texts.values[v] for v in np.flatnonzero(failed_V).tolist()),
+    }
 
 
 def _short(texts: tuple[str, ...]) -> tuple[str, ...]:

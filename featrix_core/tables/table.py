@@ -82,7 +82,8 @@ class TypedColumn:
     timestamp: `numbers_N` seconds since 1970 UTC, NaN where missing; `offsets_N` hours from UTC.
     vector: `vectors_NH` float32, rows of zeros where missing.
     all others: `codes_N` int32 into `texts` (distinct cell texts, sorted), -1 if missing.
-    Unparsed cells (DATA-3) count as missing and are listed in `unparsed_examples`.
+    Unparsed cells (DATA-3) count as missing and are listed in `unparsed_examples`; where there are any,
+    `unread_N` holds int32 numbers into `unread_texts`, -1 for all other cells.
     """
 
     name: str
@@ -95,6 +96,8 @@ class TypedColumn:
     vectors_NH: NDArray[np.float32] | None = None
     n_unparsed: int = 0
     unparsed_examples: tuple[str, ...] = ()
+    unread_N: NDArray[np.int32] | None = None
+    unread_texts: tuple[str, ...] = ()
 
     @classmethod
     def hidden(cls, name: str, type: ColumnType, n_rows: int) -> TypedColumn:
@@ -116,6 +119,7 @@ class TypedColumn:
             numbers_N=None if self.numbers_N is None else self.numbers_N[part],
             offsets_N=None if self.offsets_N is None else self.offsets_N[part],
             vectors_NH=None if self.vectors_NH is None else self.vectors_NH[part],
+            unread_N=None if self.unread_N is None else self.unread_N[part],
         )
         if self.codes_N is None:
             return cells

@@ -209,6 +209,43 @@ def test_held_out_loans_are_rarely_flagged() -> None:
     assert np.mean([len(row) > 0 for row in flags]) < 0.03
 
 
+def test_what_cannot_be_read_is_flagged() -> None:
+    frame = pd.DataFrame(
+        {
+            "amount": [1.5 + i for i in range(40)],
+            "since": [f"2020-01-{1 + i % 28:02d}" for i in range(40)],
+            "place": [[0.5, i / 10] for i in range(40)],
+            "extra": [f'{{"size": {i}}}' for i in range(40)],
+        }
+    )
+    schema = build_schema(read_table(frame))
+    assert {column.type for column in schema.columns} == {
+        *(ColumnType.SCALAR, ColumnType.TIMESTAMP, ColumnType.VECTOR, ColumnType.JSON)
+    }
+    odd: list[dict[str, object]] = frame.iloc[:6].to_dict("records")
+    odd[1]["amount"] = "many" * 30
+    odd[2]["amount"] = float("inf")
+    odd[3] |= {"since": "2020-02-31", "place": [1.0], "extra": "{size"}
+    odd[4] = {"amount": "unknown", "since": None, "place": None, "extra": float("nan")}
+    odd[5] |= {"amount": "n/a", "since": ""}
+    typed = typed_columns(read_table(odd), schema)
+    flags = value_flags(typed, schema)
+    assert [[(f.code, f.column) for f in row] for row in flags] == [
+        [],
+        [("unreadable_value", "amount")],
+        [("unreadable_value", "amount")],
+        [("unreadable_value", name) for name in ("since", "place", "extra")],
+        [("empty_row", None)],
+        [],
+    ]
+    said = [[f.message for f in row] for row in flags]
+    assert said[1][0].startswith("'amount' is 'manymany") and len(said[1][0]) < 140
+    assert said[2][0] == "'amount' is 'inf', which is not a number; it counts as missing."
+    assert "'2020-02-31', which is not a timestamp" in said[3][0] and "'{size'" in said[3][2]
+    part = {name: column.rows(2, 4) for name, column in typed.items()}
+    assert value_flags(part, schema) == flags[2:4]
+
+
 def test_missing_columns_and_no_rows_are_no_trouble() -> None:
     typed, schema = flights()
     assert value_flags(take(typed, np.arange(0)), schema) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from featrix_core import EmbeddingSpace, SinglePredictorMLP
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
-from featrix_core.predictor.importance import explained_rows, shapley_values
+from featrix_core.predictor.importance import PERMUTATIONS, explained_rows
 from featrix_core.tables.build import typed_columns
 
 OWN = torch.tensor([0, 3, 7])
@@ -29,6 +31,17 @@ def _weight(batch: TokenBatch) -> NDArray[np.float64]:
     hour = batch.time_NTF[:, 0, 4].double().numpy()
     result: NDArray[np.float64] = 2.0 * z[:, 0] - z[:, 1] * codes + 0.5 * hour
     return result
+
+
+def shapley_values(
+    output: Callable[[TokenBatch], NDArray[np.float64]],
+    batch: TokenBatch,
+    rows: torch.Tensor,
+    background: torch.Tensor,
+    seed: int = 42,
+    permutations: int = PERMUTATIONS,
+) -> NDArray[np.float64]:
+    return explained_rows(output, batch, rows, background, seed, permutations).values_BA
 
 
 def test_values_add_up_to_the_output_minus_a_single_backgrounds(batch: TokenBatch) -> None:

@@ -155,6 +155,20 @@ def test_many_classes_and_few_rows() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Column:UserWarning")
+def test_classes_and_columns_that_are_too_many_to_look_at_are_told() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(404, 300)).round(3)).add_prefix("x")
+    frame = frame.assign(target=[f"class {i % 101}" for i in range(404)])
+    frame["x7"] = [float(i % 101) for i in range(404)]
+    with pytest.warns(UserWarning, match="300 columns gives target 'target' away was not looked"):
+        (notice,) = _notices(frame, "target", True)
+    assert (notice.code, notice.column) == ("leaks_not_looked_for", None)
+    assert "101 classes" in notice.message
+    few = frame[["x7", "x8", "target"]]
+    with pytest.warns(UserWarning, match="'x7' alone tells"):
+        assert _named(few, "target") == {"x7"}
+
+
 def test_the_same_answer_every_time(german_credit: Any) -> None:
     credit = pd.read_csv(german_credit)
     frame = credit.assign(copy=credit["class"])

@@ -60,6 +60,29 @@ def test_classes(classes: tuple[TargetCoding, np.ndarray, np.ndarray]) -> None:
     )
 
 
+def test_the_note_tells_how_the_threshold_was_set(
+    classes: tuple[TargetCoding, np.ndarray, np.ndarray],
+) -> None:
+    """On a table in which one loan in ten is a bad one."""
+    coding, answers, labels = classes
+    good, bad = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
+    tenth = np.concatenate([good[:630], bad[:70]])
+    info = {"class_distribution": coding.distribution(labels[tenth]), "trained_date": ""}
+    aims = {NO_COSTS: "for F1 ", (1.0, 5.0): "for the given costs "}
+    for costs, aim in aims.items():
+        spread = np.zeros(len(tenth), np.float32)
+        outputs = fit_outputs(coding, answers[tenth], spread, labels[tenth], costs, 1)
+        assert outputs.threshold is not None
+        assert outputs.metadata(coding, info).note == (
+            "Only 10.0% of the training rows are 'bad'. The decision threshold "
+            f"{outputs.threshold.threshold:.2f} was set {aim}on held-out rows."
+        )
+    held = fit_outputs(coding, answers[good], np.zeros(700, np.float32), labels[good], NO_COSTS, 1)
+    note = held.metadata(coding, info).note
+    assert note is not None
+    assert note.endswith("threshold is 0.50: the held-out rows hold one class only.")
+
+
 def test_costs_move_the_threshold(classes: tuple[TargetCoding, np.ndarray, np.ndarray]) -> None:
     coding, answers, labels = classes
     spread = np.zeros(len(labels), np.float32)
@@ -147,6 +170,21 @@ def test_numbers_never_leave_their_ends() -> None:
     for each in (scores.low_N, scores.prediction_N, scores.high_N):
         assert each.min() >= 0.0 and each.max() <= 1.0
     assert scores.prediction_N.max() == 1.0 and scores.prediction_N.min() == 0.0
+
+
+def test_what_is_explained_is_cut_like_the_prediction(
+    numbers: tuple[TargetCoding, np.ndarray, np.ndarray],
+) -> None:
+    coding, answers, labels = numbers
+    spread = np.ones(len(labels), np.float32)
+    outputs = fit_outputs(coding, answers, spread, labels, NO_COSTS, 1)
+    low = answers - 3.0
+    assert (outputs.values(low, coding) < 0).any()
+    explained = outputs.explained(low, coding)
+    assert explained.min() == 0.0 < explained.max()
+    scores = outputs.scores(low, spread, coding)
+    assert isinstance(scores, NumberScores)
+    np.testing.assert_array_equal(explained, scores.prediction_N)
 
 
 def test_scale_follows_the_spread(numbers: tuple[TargetCoding, np.ndarray, np.ndarray]) -> None:

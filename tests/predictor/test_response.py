@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from featrix_core.predictor.guardrails import merge_flags, sigma_flags
 from featrix_core.predictor.prediction_sets import PredictionSets
@@ -34,6 +35,7 @@ from featrix_core.tables.bad_rows import BadRows
 DOCS = Path(__file__).parents[2] / "docs" / "response-schema.md"
 META = ResponseMetadata(
     model_version="3",
+    featrix_version="0.1.0",
     trained_date="2025-01-03T10:30:00Z",
     target="class",
     positive_class="bad",
@@ -76,9 +78,16 @@ def test_the_document_names_every_field_and_its_examples_validate() -> None:
     check([json.loads(example) for example in examples])
 
 
+def importance_of(names: tuple[str, ...], values: ArrayLike) -> Importance:
+    """Row by row the bases 0, 1, 2, … and the errors 0, 0.25, 0.5, …"""
+    values_NC = np.asarray(values, dtype=np.float64)
+    count_N = np.arange(float(len(values_NC)))
+    return Importance(names, values_NC, count_N, count_N / 4)
+
+
 def test_two_classes() -> None:
     flags = sigma_flags([0.0, 0.1, 2.5])
-    importance = Importance(("age", "income"), np.array([[0.4, -0.2], [0.0, 0.1], [-0.3, 0.2]]))
+    importance = importance_of(("age", "income"), [[0.4, -0.2], [0.0, 0.1], [-0.3, 0.2]])
     rows = build_responses(
         TWO, META, sigma_N=np.array([0.0, 0.1, 2.5]), flags=flags, importance=importance
     )
@@ -88,6 +97,9 @@ def test_two_classes() -> None:
     assert [row["probability"] for row in rows] == [0.847, 0.36, 0.95]
     assert [row["confidence"] for row in rows] == ["high", "low", "medium"]
     assert rows[0]["feature_importance"] == {"age": 0.4, "income": -0.2}
+    assert (rows[2]["importance_base"], rows[2]["importance_error"]) == (2.0, 0.5)
+    plain = build_responses(TWO, META)
+    assert not [name for name in plain[0] if "importance" in name]
     assert rows[2]["warning_codes"] == ["unusual_row"] and len(rows[2]["warnings"]) == 1
     assert [row["ood_sigma"] for row in rows] == [0.0, 0.1, 2.5]
     assert rows[0]["metadata"]["threshold"] == 0.34 and "probabilities" not in rows[0]
@@ -186,7 +198,7 @@ def test_frames_have_the_promised_columns() -> None:
         "warning_codes",
     ]
     assert two["prediction"].tolist() == ["bad", "bad", "good"]
-    importance = Importance(("x",), np.zeros((3, 1)))
+    importance = importance_of(("x",), np.zeros((3, 1)))
     sigma = np.array([-1.0, 0.5, 2.5])
     numbers = build_frame(NUMBERS, sigma_N=sigma, importance=importance)
     assert list(numbers.columns) == [
@@ -200,6 +212,8 @@ def test_frames_have_the_promised_columns() -> None:
         "warnings",
         "warning_codes",
         "importance",
+        "importance_base",
+        "importance_error",
     ]
 
 
@@ -231,7 +245,7 @@ def test_unreadable_records_keep_their_places(
     bad.add(1, 2, "3 fields, 2 are expected", b"1,2,3")
     bad.add(4, 7, "a NUL character", b"")
     n_good = 2 if scores is THREE else 3
-    importance = Importance(("age",), np.ones((n_good, 1)))
+    importance = importance_of(("age",), np.ones((n_good, 1)))
     plain = build_responses(scores, META, importance=importance)
     rows = build_responses(scores, META, importance=importance, bad=bad)
     check(rows)
@@ -257,7 +271,7 @@ def test_unreadable_records_keep_their_places(
 def test_parquet_has_the_same_types_with_and_without_rows(
     scores: ClassScores | NumberScores, n: int, tmp_path: Path
 ) -> None:
-    importance = Importance(("age", "income"), np.array([[0.5, -0.25]] * 3))
+    importance = importance_of(("age", "income"), [[0.5, -0.25]] * 3)
     table = to_arrow(build_frame(scores, importance=importance).iloc[:n])
     pq.write_table(table, tmp_path / "scored.parquet")
     back = pq.read_table(tmp_path / "scored.parquet")
@@ -265,6 +279,8 @@ def test_parquet_has_the_same_types_with_and_without_rows(
     assert back.schema.field("warnings").type.value_type == pa.string()
     assert back.schema.field("warning_codes").type.value_type == pa.string()
     assert pa.types.is_map(back.schema.field("importance").type)
+    assert back.schema.field("importance_base").type == pa.float64()
+    assert back["importance_error"].to_pylist() == [0.0, 0.25, 0.5][:n]
     wanted = pa.string() if isinstance(scores, ClassScores) else pa.float64()
     assert back.schema.field("prediction").type == wanted
     if n:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import os
+import pickle
+import pickletools
 import re
 import sys
 import urllib.error
@@ -13,10 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import joblib
 import jsonschema
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.utils import validate_schema
@@ -25,8 +32,10 @@ from mlflow.types.schema import AnyType
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet, FeatureEngineer, SinglePredictor
 from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.response import response_schema
+from featrix_core.predictor.standing import BOOSTED, LINEAR, NETS
 from featrix_core.registry.pyfunc import BundlePredictor
 from featrix_core.registry.versions import INPUT_TYPES, write_model
+from featrix_core.version import VERSION
 from tests.registry.servers import free_port, running
 
 RAW = ["checking_status", "duration", "credit_amount", "own_telephone", "since", "name"]
@@ -40,8 +49,13 @@ RATIO = {
 
 @pytest.fixture(scope="module")
 def table(few: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers, categories, truth values, dates and texts; some cells are missing."""
+    """Whole numbers, categories, truth values, dates and texts; some cells are missing.
+
+    Bad are long small loans and short large ones: trees see that where one column alone tells nothing.
+    """
+    long, large = (few[name] > few[name].median() for name in ("duration", "credit_amount"))
     table = few.assign(
+        **{"class": np.where(long != large, "bad", "good")},
         own_telephone=[None if i % 9 == 0 else i % 2 == 0 for i in range(len(few))],
         since=pd.date_range("2020-01-01", periods=len(few)).strftime("%d.%m.%Y"),
         name=[f"Firm {i // 2} of many" for i in range(len(few))],
@@ -57,7 +71,10 @@ def predictor(table: pd.DataFrame) -> SinglePredictor:
     engineer = FeatureEngineer([RATIO], exclude=["class"])
     enriched = engineer.fit_transform(table.drop(columns="class"))
     space = EmbeddingSpace.extend_from_existing(space, enriched, n_epochs=1, engineer=engineer)
-    return trained(space.train(), table, "class")
+    predictor = trained(space.train(), table, "class")
+    shares = predictor.training_info["selector"]["shares"]
+    assert min(shares[name] for name in (NETS, LINEAR, BOOSTED)) > 0  # the server reads them all
+    return predictor
 
 
 def trained(space: EmbeddingSpace, table: pd.DataFrame, target: str) -> SinglePredictor:
@@ -116,9 +133,32 @@ def test_example_is_made_from_the_schema_and_answered(model, loaded, table):
     assert not codes & {"unseen_category", "out_of_range", "absent_column"}
 
 
+def is_pickled(content: bytes) -> bool:
+    """A pickle of any protocol, a file that begins as one (joblib's), or an archive (torch's)."""
+    names: list[str] = []
+    with contextlib.suppress(ValueError):  # a byte that is no code of a pickle
+        for code, _, _ in pickletools.genops(content):
+            names.append(code.name)
+    begins = names[:1] == ["PROTO"] and len(names) > 3
+    return begins or names[-1:] == ["STOP"] or content.startswith(b"PK\x03\x04")
+
+
 def test_no_pickle_is_written(model):
-    endings = {path.suffix for path in model.rglob("*") if path.is_file()}
-    assert endings <= {"", ".json", ".safetensors", ".sha256", ".txt", ".yaml"}
+    """CatBoost's trees are `.cbm`, LightGBM's are `.txt`: their libraries' own formats."""
+    files = [path for path in model.rglob("*") if path.is_file()]
+    endings = {path.suffix for path in files}
+    assert endings <= {"", ".cbm", ".json", ".safetensors", ".sha256", ".txt", ".yaml"}
+    assert ".cbm" in endings
+    assert [path for path in files if is_pickled(path.read_bytes())] == []
+
+
+def test_pickles_are_known_by_their_content(tmp_path):
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert is_pickled(pickle.dumps({"a": [1, 2.0]}, protocol))
+    joblib.dump({"a": np.arange(9.0)}, tmp_path / "joblib")
+    torch.save({"a": torch.arange(9.0)}, tmp_path / "torch")
+    assert is_pickled((tmp_path / "joblib").read_bytes())
+    assert is_pickled((tmp_path / "torch").read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -181,6 +221,25 @@ def test_a_failure_of_ours_is_told_without_details(model, table):
         broken.predict(table[:1])
     assert caught.value.get_http_status_code() == 500
     assert "stack_trace" not in caught.value.serialize_as_json()
+
+
+def test_a_registered_model_tells_its_version(predictor, table, embedded, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", embedded.uri)
+    predictor.save(tmp_path / "first")
+    second = copy.copy(predictor)
+    second.name = "another"
+    second.save(tmp_path / "second")
+    with embedded.run("train") as run:
+        for name in ("first", "second"):
+            ref = embedded.register_bundle(run, tmp_path / name, "predictor", "few", {})
+    embedded.client.set_registered_model_alias("few", "champion", "2")
+    for address, version in (("models:/few/1", "1"), ("models:/few@champion", "2")):
+        (row,) = rows_of(mlflow.pyfunc.load_model(address).predict(table[:1]))
+        assert row["metadata"]["model_version"] == version
+        assert row["metadata"]["featrix_version"] == VERSION
+    embedded.fetch_bundle(ref, tmp_path / "bundle")
+    (row,) = SinglePredictor.load(tmp_path / "bundle").predict(table[:1])
+    assert "model_version" not in row["metadata"]
 
 
 # -- the server -----------------------------------------------------------------------------------
@@ -246,7 +305,9 @@ def test_records_and_split_get_the_response(server, predictor, odd_rows, explain
     columns = list(odd_rows[0])
     split = {"columns": columns, "data": [[row[c] for c in columns] for row in odd_rows]}
     expected = predictor.predict(odd_rows, explain=explain)
-    assert {"unseen_category", "out_of_range"} <= {c for r in expected for c in r["warning_codes"]}
+    codes = [set(row["warning_codes"]) for row in expected]
+    assert "empty_row" in codes[1] and "unseen_category" in codes[2]
+    assert "unreadable_value" in codes[3] and "out_of_range" in codes[4]
     for body in ({"dataframe_records": odd_rows}, {"dataframe_split": split}):
         assert answered(server, body | {"params": {"explain": explain}}) == expected
 
