@@ -137,9 +137,12 @@ class EmbeddingSpace:
     def _tokens(self, table: Table) -> TokenBatch:
         return self.tokenizer.encode(typed_columns(self.enriched(table), self.schema))
 
-    def enriched(self, table: Table) -> Table:
-        """The table with the engineered columns that this space knows and the table lacks."""
-        lacking = set(self.schema.names) - set(table.names)
+    def enriched(self, table: Table, absent: str | None = None) -> Table:
+        """The table with the engineered columns that this space knows and the table lacks.
+
+        `absent`: a column that may be lacking, such as the target of rows that are to be scored.
+        """
+        lacking = set(self.schema.names) - {*table.names, absent}
         if self.engineer is None or not lacking:
             return table
         # A column of the data that is missing is named itself, not the feature made from it.

@@ -147,7 +147,7 @@ class SinglePredictor:
         weights_N = row_weights(table)
         groups_N = None if group_column is None else fold_groups(table, group_column)
         times_N, timing = fold_times(table, time_column, groups_N) if time_column else (None, ())
-        table = self.space.enriched(table)
+        table = self.space.enriched(table, target)
         self.coding = coding
         met = met_columns(self.space, target)
         unknown = unknown_columns(table, met | {group_column or target, time_column or target})
@@ -183,7 +183,8 @@ class SinglePredictor:
 
     def tokens(self, data: TableLike) -> TokenBatch:
         """Tensors of raw rows, engineered columns added."""
-        return self._tokens(self.space.enriched(as_table(data)))
+        coding, _ = self._ready()
+        return self._tokens(self.space.enriched(as_table(data), coding.target.name))
 
     def train(
         self,
@@ -311,7 +312,7 @@ class SinglePredictor:
     def _answer_parts(self, data: TableLike, explain: bool) -> dict[str, Any]:
         coding, outputs = self._ready()
         given = as_table(data)
-        table = self.space.enriched(given)
+        table = self.space.enriched(given, coding.target.name)
         unknown_columns(table, met_columns(self.space, coding.target.name))
         batch = self._tokens(table)
         answers, spread = self._said(batch)
@@ -343,11 +344,11 @@ class SinglePredictor:
 
     def scoring_notices(self, data: TableLike) -> tuple[Notice, ...]:
         """What is odd about a table as a whole: unknown categories, coercions, extra columns."""
-        table = self.space.enriched(as_table(data))
-        if self.coding is None:
+        goal = None if self.coding is None else self.coding.target.name
+        table = self.space.enriched(as_table(data), goal)
+        if goal is None:
             return scoring_notices(table, self.space.schema)
-        # A space that holds the target must not ask for it.
-        return scoring_notices(table.drop([self.coding.target.name]), self._known())
+        return scoring_notices(table.drop([goal]), self._known())
 
     # -- extending --------------------------------------------------------------------------------
 

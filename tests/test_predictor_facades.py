@@ -391,6 +391,22 @@ def test_a_column_computed_from_the_target_is_refused(few: pd.DataFrame) -> None
             assert allowed.notices == ()
 
 
+def test_rows_without_the_target_of_a_space_that_has_it_and_engineered_columns(
+    few: pd.DataFrame,
+) -> None:
+    engineer = FeatureEngineer([{"kind": "log", "name": "log amount", "column": "credit_amount"}])
+    own = few[["duration", "credit_amount", "class"]]
+    bare, wider = EmbeddingSpace(own, n_epochs=1).train(), engineer.fit_transform(own)
+    space = EmbeddingSpace.extend_from_existing(bare, wider, n_epochs=1, engineer=engineer)
+    predictor = SinglePredictor(space).prep_for_training(few, "class", "set").train(2)
+    rows = few[["duration", "credit_amount"]]
+    said = predictor.predict_proba(rows)
+    assert (said == predictor.predict_proba(few)).all()
+    with pytest.raises(FeatrixUserError) as caught:
+        predictor.predict_proba(rows.drop(columns=["duration"]))
+    assert caught.value.column == "duration"
+
+
 def test_a_hidden_target_has_no_importance_and_no_notice(
     peeking: SinglePredictorMLP, few: pd.DataFrame
 ) -> None:
