@@ -123,6 +123,11 @@ bench-imbalance: setup ## 1 % and 0.5 % positives: average precision and decisio
 	@$(BIN)/python -m benchmarks.imbalance --data-dir "$(DATA_DIR)"
 	@$(BIN)/python -m benchmarks.imbalance --report
 
+.PHONY: bench-embedding-trees
+bench-embedding-trees: setup ## what boosted trees on row embeddings would add to the answer
+	@$(BIN)/python -m benchmarks.embedding_trees --data-dir "$(DATA_DIR)"
+	@$(BIN)/python -m benchmarks.embedding_trees --report
+
 .PHONY: bench-targets
 bench-targets: setup ## one space for five targets: seconds and scores beside five boosted models
 	@$(BIN)/python -m benchmarks.five_targets --data-dir "$(DATA_DIR)"

@@ -13,16 +13,17 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import five_targets, imbalance, program
+from benchmarks import embedding_trees, five_targets, imbalance, program
 from benchmarks.imbalance import SHARES, SPLITS, Rare, decided, measured, rare
 from benchmarks.program import NOTHING, Program
 from benchmarks.quality_own import FEATRIX, NET_ONLY
+from benchmarks.quality_sets import asked
 from benchmarks.space_cells import Cell, Settings
 from benchmarks.space_data import Task, load_targets
 
 SEEN = {"commit": "abc", "date": "2026-01-01", "load": 1.0, "code": "x"}
 MACHINE = {"processor": "some", "cores": 2}
-PROGRAMS = (imbalance.PROGRAM, five_targets.PROGRAM)
+PROGRAMS = (imbalance.PROGRAM, five_targets.PROGRAM, embedding_trees.PROGRAM)
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +239,32 @@ def test_a_run_keeps_its_cells_and_measures_only_what_is_lacking(
         shortened.main([])
     assert done.value.code == 2
     assert "--data-dir" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_trees_on_embeddings_are_measured_beside_all_that_answers(classes: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, kind = rng.normal(size=300), rng.choice(["a", "b"], 300)
+    number = x + (kind == "a") + 0.3 * rng.normal(size=300)
+    goal = np.where(number > 0.5, "yes", "no") if classes else number
+    frame = pd.DataFrame({"x": x, "kind": kind, "goal": goal})
+    question = asked("some", frame, "goal", classes=classes)
+    cell = embedding_trees.measured(question, 1)
+    losses = cell["losses"]
+    chance = np.log(2) if classes else 1.0
+    assert len(losses) == 4 and losses[embedding_trees.RAW] < 0.9 * chance
+    assert cell["best_loss"] <= min(losses[FEATRIX], losses[embedding_trees.EMBEDDED]) + 1e-9
+    text = embedding_trees.PROGRAM.block(
+        {"machine": MACHINE, "cells": {"embedding_trees/adult": {**cell, **SEEN}}}
+    )
+    assert (
+        f"| adult | {'log loss' if classes else 'mean squared error'} | {losses[FEATRIX]:.4f} |"
+        in text
+    )
+
+
+def test_the_best_share_of_another_answer() -> None:
+    truth_N = np.array([0.0, 1.0, 2.0, 3.0], np.float32)
+    own, other = truth_N[:, None] + 1.0, truth_N[:, None] - 1.0
+    assert embedding_trees.best_share(own, other, truth_N, False)[0] in (0.48, 0.52)
+    assert embedding_trees.best_share(truth_N[:, None], other, truth_N, False) == (0.0, 0.0)
