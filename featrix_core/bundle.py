@@ -16,7 +16,7 @@ from typing import Any
 from featrix_core.errors import BundleError
 from featrix_core.files import atomic_directory, read_json, sha256_of, write_json, write_text
 
-FORMAT = 6
+FORMAT = 7
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 BESIDE = "beside.json"

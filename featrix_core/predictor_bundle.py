@@ -107,14 +107,13 @@ def load_predictor(folder: Path) -> SinglePredictor:
             f"The predictor at {folder} cannot be read: {error}", remedy="Train it again"
         ) from error
     space = EmbeddingSpace.read_from(folder / "space")
-    shape = document.get("shape")
+    shape = document["shape"]
     predictor = SinglePredictor(
         space,
         None if shape is None else SimpleMLP(**shape),
         name=document["name"],
         seed=document["seed"],
-        # What the user asked for holds for another training too; bundles of before do not have it.
-        **document.get("wishes", {}),
+        **document["wishes"],  # what the user asked for holds for another training too
     )
     predictor.costs = (document["costs"][0], document["costs"][1])
     predictor.coding = TargetCoding.model_validate(document["coding"])

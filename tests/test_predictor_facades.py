@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +23,7 @@ from featrix_core import (
     SinglePredictor,
     SinglePredictorMLP,
 )
-from featrix_core.bundle import writing_bundle
 from featrix_core.features.engineer import FeatureEngineer
-from featrix_core.files import read_json, write_json
 from featrix_core.predictor.response import ClassScores, NumberScores, response_schema
 
 
@@ -185,23 +182,6 @@ def test_a_loaded_predictor_is_trained_again_as_it_was_asked_for(
     np.testing.assert_array_equal(again.predict_proba(few), predictor.predict_proba(few))
     again.save(tmp_path / "again")
     assert _files(tmp_path / "first") == _files(tmp_path / "again")
-
-
-def test_a_bundle_that_does_not_say_what_was_asked_for_is_read(
-    brief: SinglePredictorMLP, few: pd.DataFrame, tmp_path: Path
-) -> None:
-    brief.save(tmp_path / "new")
-    document = read_json(tmp_path / "new" / "predictor.json")
-    earlier = {k: v for k, v in document.items() if k not in ("wishes", "shape")}
-    assert len(earlier) == len(document) - 2
-    with writing_bundle(tmp_path / "earlier", "predictor") as folder:
-        shutil.copytree(tmp_path / "new", folder, dirs_exist_ok=True)
-        for seal in ("manifest.json", "manifest.sha256"):
-            (folder / seal).unlink()
-        write_json(folder / "predictor.json", earlier)
-    loaded = SinglePredictor.load(tmp_path / "earlier")
-    np.testing.assert_array_equal(loaded.predict_proba(few), brief.predict_proba(few))
-    assert (loaded.fine_tune, loaded.loss, loaded.positive_label) == (None, "auto", None)
 
 
 # -- the calls of the predictor -------------------------------------------------------------------------

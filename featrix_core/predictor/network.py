@@ -86,7 +86,8 @@ class Head(nn.Module):
     """Ensemble of E networks that share all weights but signs, biases and output layers (TabM style).
 
     The first layer is shared and its output is scaled by a vector per member, so that the wide input is
-    multiplied once and not E times. Shape: HeadInputs of B rows → logits (E, B, O).
+    multiplied once and not E times. Every further layer is a residual block (D17): it adds to what is there, so
+    that depth which a table does not need does no harm. Shape: HeadInputs of B rows → logits (E, B, O).
     """
 
     def __init__(
@@ -163,5 +164,5 @@ class Head(nn.Module):
             hidden_BW = hidden_BW + self.categories(read.class_BC).sum(dim=1)
         hidden_EBW = self.dropout(torch.relu(hidden_BW * self.scale_E1W + self.bias_E1W))
         for layer in self.hidden:
-            hidden_EBW = self.dropout(torch.relu(layer(hidden_EBW)))
+            hidden_EBW = hidden_EBW + self.dropout(torch.relu(layer(hidden_EBW)))
         return torch.baddbmm(self.out_bias_E1O, hidden_EBW, self.out_EWO)

@@ -244,7 +244,7 @@ def target_section(folder: Path) -> TargetReport:
 
 
 def _compared(found: dict[str, Any]) -> str:
-    remarks = sorted(found.get("baseline_remarks", {}).items())  # none before they were capped
+    remarks = sorted(found["baseline_remarks"].items())
     told = "".join(f"{name}: {remark}. " for name, remark in remarks)
     return f"The same hold-out rows for all. {told}{standing(found['selector'])}"
 

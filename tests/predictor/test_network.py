@@ -44,6 +44,26 @@ def test_logits(
     torch.testing.assert_close(logits, whole, rtol=1e-4, atol=1e-5)
 
 
+def test_a_further_layer_adds_to_what_is_there(
+    trip_space: EmbeddingSpace, trips: pd.DataFrame
+) -> None:
+    torch.manual_seed(0)
+    sizes = trip_space.model.config
+    config = CONFIG.model_copy(update={"hidden_layers": 3})
+    deep = Head(trip_space.tokenizer, sizes.d_model, sizes.width, config).eval()
+    batch = _tokens(trip_space, trips.iloc[:5])
+    read = deep.inputs(*trip_space.model.encode_rows(batch), batch)
+    with torch.no_grad():
+        before = deep(read)
+        for parameter in deep.hidden.parameters():
+            parameter.zero_()
+        silent = deep(read)
+        deep.hidden = torch.nn.ModuleList()
+        torch.testing.assert_close(silent, deep(read))
+    assert not torch.allclose(before, silent)
+    assert not torch.allclose(silent[:, 0], silent[:, 1])
+
+
 def test_members_differ(net: PredictorNet, trip_space: EmbeddingSpace, trips: pd.DataFrame) -> None:
     with torch.no_grad():
         logits = net(_tokens(trip_space, trips.iloc[:5]))
