@@ -137,13 +137,16 @@ def test_explained_predictions_carry_an_importance_map(
 ) -> None:
     path, _ = _score(run, model, new_rows.iloc[:8], tmp_path, "--explain")
     table = pq.read_table(path)
-    assert table.column_names == [*scores.column_names, "importance"]
+    told = ["importance", "importance_base", "importance_error"]
+    assert table.column_names == [*scores.column_names, *told]
     assert table.schema.field("importance").type == pa.map_(pa.string(), pa.float64())
-    for cell in table["importance"].to_pylist():
-        effects = dict(cell)
+    for row in table.to_pylist():
+        effects = dict(row["importance"])
         assert set(new_rows.columns) <= set(effects)
         assert any(value != 0.0 for value in effects.values())
-    plain = table.drop_columns("importance").to_pandas()[PROBABILITIES]
+        apart = row["importance_base"] + sum(effects.values()) - row[PROBABILITIES[-1]]
+        assert abs(apart) <= row["importance_error"] + 1e-6
+    plain = table.drop_columns(told).to_pandas()[PROBABILITIES]
     np.testing.assert_allclose(plain, scores.to_pandas()[PROBABILITIES].iloc[:8], atol=1e-6)
 
 
