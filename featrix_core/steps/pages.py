@@ -218,18 +218,19 @@ def _extension(document: dict[str, Any]) -> Extension:
 def target_section(folder: Path) -> TargetReport:
     """Everything about one predictor."""
     found = read_json(folder / EVALUATION)
-    ours = ModelFigures(name="featrix", metrics=found["metrics"], ours=True)
     peers = tuple(ModelFigures(name=k, metrics=m) for k, m in sorted(found["baselines"].items()))
     ranks = ("level_distance", "quadratic_kappa")
     shown = ("roc_auc", "log_loss", "ece", *ranks, "r2", "rmse", "coverage")
+    # What is asked first stands first: a table with many measures is wider than a page.
+    first = {name: found["metrics"][name] for name in shown if name in found["metrics"]}
+    ours = ModelFigures(name="featrix", metrics=first | found["metrics"], ours=True)
     keys = tuple(
         KeyFigure(
             name=NAMES.get(name, name),
-            value=found["metrics"][name],
+            value=value,
             interval=tuple(found["interval"]) if name == "roc_auc" else None,
         )
-        for name in shown
-        if name in found["metrics"]
+        for name, value in first.items()
     )
     return TargetReport(
         target=found["target"],

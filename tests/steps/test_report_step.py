@@ -99,6 +99,14 @@ def test_a_step_that_has_only_figures(tmp_path: Path) -> None:
     assert re.search(r"rows.{0,200}\b7\b", page, re.DOTALL)
 
 
+def test_what_is_asked_first_stands_first(run: Run) -> None:
+    report = target_section(run.predictor)
+    assert report.comparison is not None
+    measures = list(report.comparison.models[0].metrics)
+    assert measures[:3] == ["roc_auc", "log_loss", "ece"] and len(set(measures)) == len(measures)
+    assert set(measures) == set(read_json(run.predictor / EVALUATION)["metrics"])
+
+
 @pytest.mark.parametrize("count", [600, 15])
 def test_calibration_is_judged_on_the_same_rows_before_and_after(
     count: int, run: Run, tmp_path: Path
