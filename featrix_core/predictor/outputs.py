@@ -199,8 +199,9 @@ def fit_outputs(
         )
         for transform, unit in error_scales(labels_N)
     ]
-    best = min(one.score(*asked) for one in tried)
-    good = [one for one in tried if one.score(*asked) <= best * (1.0 + _WIDER)]
+    scored = [(one.score(*asked), one) for one in tried]
+    enough = (1.0 + _WIDER) * min(score for score, _ in scored)
+    good = [one for score, one in scored if score <= enough]
     interval = min(good, key=lambda one: one.unevenness(*asked))
     return Outputs(
         interval=interval,
