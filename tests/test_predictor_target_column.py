@@ -1,4 +1,4 @@
-"""The target as a column of the space: hidden, refused where others are made from it, lacking in scored rows (PRED-1)."""
+"""The target as a column of the space: hidden, refused where others are made from it, lacking in scored rows."""
 
 from __future__ import annotations
 
