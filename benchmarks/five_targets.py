@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from benchmarks.program import THREADS, Cells, Program
+from benchmarks.program import Cells, Program
 from benchmarks.quality_figures import SCORE, Answers, figures
 from benchmarks.quality_own import FEATRIX, NET_ONLY, predictor_answers
 from benchmarks.quality_peers import peer_answers
@@ -62,7 +63,7 @@ def measured(train: Task, test: Task, *, quick: bool, epochs: int | None) -> dic
     for peer in PEERS:
         answers[peer] = peer_answers(
             peer, train.frame, train.y_N, test.frame,
-            classes=len(names), seed=SEED, threads=THREADS, quick=quick,
+            classes=len(names), seed=SEED, threads=torch.get_num_threads(), quick=quick,
         )  # fmt: skip
     metric = METRICS[SCORE[kind]]
     return {

@@ -17,10 +17,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from benchmarks.program import THREADS, Cells, Program
+from benchmarks.program import Cells, Program
 from benchmarks.quality import answered, record
 from benchmarks.quality_own import FEATRIX, NET_ONLY, OWN
 from benchmarks.quality_sets import FLIGHT_COLUMNS, SEED, Question
@@ -89,7 +90,7 @@ def measure(settings: Settings, name: str, share: float, method: str, split: int
 
 def measured(asked: Rare, method: str, split: int, *, quick: bool = False) -> dict[str, Any]:
     """What the quality suite keeps of a fold, and what is decided at the method's threshold and at one half."""
-    answers = answered(asked, method, split, THREADS, quick=quick)
+    answers = answered(asked, method, split, torch.get_num_threads(), quick=quick)
     found = record(asked, split, answers)
     y_N = asked.task.y_N[asked.folds()[split][1]]
     for key, said in answers.items():

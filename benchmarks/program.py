@@ -25,7 +25,6 @@ from featrix_core.files import read_json, write_text
 
 README = Path(__file__).parent / "README.md"
 NOTHING = "No results are committed yet."
-THREADS = 2
 Cells = Mapping[str, dict[str, Any]]
 
 
@@ -63,10 +62,11 @@ class Program:
         dates = sorted({cell["date"] for cell in found})
         span = dates[0] if len(dates) == 1 else f"{dates[0]} … {dates[-1]}"
         loads = [cell["load"] for cell in found]
+        threads = " or ".join(map(str, sorted({cell["threads"] for cell in found})))
         commits = Counter(cell["commit"] for cell in found).most_common()
         return (
             f"`make {self.target}`: {len(found)} of {wanted} cells, {span}, "
-            f"{info['processor']}, {info['cores']} cores, {THREADS} threads, load {min(loads):.0f}–{max(loads):.0f}; "
+            f"{info['processor']}, {info['cores']} cores, {threads} threads, load {min(loads):.0f}–{max(loads):.0f}; "
             "cells by commit: " + ", ".join(f"{commit} {count}" for commit, count in commits) + "."
         )
 
@@ -84,7 +84,7 @@ class Program:
             kept = read_json(self.result) if self.result.is_file() else {}
             write_text(README, self.filled(README.read_text(encoding="utf-8"), kept))
             return
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(arguments.threads)
         path = arguments.out or self.result
         if arguments.quick and arguments.out is None:
             path = SCRATCH / "quick" / self.result.name
@@ -106,6 +106,7 @@ class Program:
         parser.add_argument(
             "--minutes", type=float, default=math.inf, help="start none after so long"
         )
+        parser.add_argument("--threads", type=int, default=2, help="of a cell (seconds: two)")
         parser.add_argument("--out", type=Path, help=f"result file (default: {self.result.name})")
         parser.add_argument("--quick", action="store_true", help="few rows, results not kept")
         parser.add_argument(

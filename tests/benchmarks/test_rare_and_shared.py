@@ -13,7 +13,14 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import embedding_trees, five_targets, imbalance, program
+from benchmarks import (
+    embedding_trees,
+    five_targets,
+    guardrails,
+    imbalance,
+    program,
+    throughput,
+)
 from benchmarks.imbalance import SHARES, SPLITS, Rare, decided, measured, rare
 from benchmarks.program import NOTHING, Program
 from benchmarks.quality_own import FEATRIX, NET_ONLY
@@ -21,9 +28,11 @@ from benchmarks.quality_sets import asked
 from benchmarks.space_cells import Cell, Settings
 from benchmarks.space_data import Task, load_targets
 
-SEEN = {"commit": "abc", "date": "2026-01-01", "load": 1.0, "code": "x"}
+SEEN = {"commit": "abc", "date": "2026-01-01", "threads": 1, "load": 1.0, "code": "x"}
 MACHINE = {"processor": "some", "cores": 2}
-PROGRAMS = (imbalance.PROGRAM, five_targets.PROGRAM, embedding_trees.PROGRAM)
+PROGRAMS = tuple(
+    one.PROGRAM for one in (imbalance, five_targets, embedding_trees, guardrails, throughput)
+)
 
 
 @pytest.fixture(scope="module")
