@@ -151,7 +151,7 @@ class SinglePredictor:
         self.coding = coding
         met = met_columns(self.space, target)
         unknown = unknown_columns(table, met | {group_column or target, time_column or target})
-        batch = self._tokens(table)
+        batch = self.space.tokenizer.encode(self._typed(table))
         classes, known = coding.classification, self._known()
         leaks = leak_notices(table.drop([target]), known, target, labels, classes, self.seed)
         self._prepared = schema.notices + timing + unknown + leaks
@@ -170,21 +170,22 @@ class SinglePredictor:
             update={"columns": tuple(c for c in schema.columns if c.name != target)}
         )
 
-    def _tokens(self, table: Table) -> TokenBatch:
-        """Tokens of a table; the target's own column, should the space hold one, is hidden (PRED-1)."""
+    def _typed(self, table: Table) -> dict[str, TypedColumn]:
+        """Columns of a table; the target's own, should the space hold one, is hidden (PRED-1)."""
         assert self.coding is not None
         target = self.coding.target.name
         schema = self.space.schema
         if target not in schema.names:
-            return self.space.tokenizer.encode(typed_columns(table, schema))
+            return typed_columns(table, schema)
         typed = typed_columns(table.drop([target]), self._known())
         typed[target] = TypedColumn.hidden(target, schema.column(target).type, table.n_rows)
-        return self.space.tokenizer.encode(typed)
+        return typed
 
     def tokens(self, data: TableLike) -> TokenBatch:
         """Tensors of raw rows, engineered columns added."""
         coding, _ = self._ready()
-        return self._tokens(self.space.enriched(as_table(data), coding.target.name))
+        table = self.space.enriched(as_table(data), coding.target.name)
+        return self.space.tokenizer.encode(self._typed(table))
 
     def train(
         self,
@@ -314,17 +315,16 @@ class SinglePredictor:
         given = as_table(data)
         table = self.space.enriched(given, coding.target.name)
         unknown_columns(table, met_columns(self.space, coding.target.name))
-        batch = self._tokens(table)
+        typed = self._typed(table)
+        batch = self.space.tokenizer.encode(typed)
         answers, spread = self._said(batch)
         assert self.reference is not None
         surprise = self.reference.apply(self.space.model, batch)
-        sigma = surprise.sigma_N
-        unlike = sigma_flags(sigma, to_blame(surprise, self.space.tokenizer.names))
-        known = self._known()
-        flags = merge_flags(unlike, value_flags(typed_columns(table, known), known))
+        unlike = sigma_flags(surprise.sigma_N, to_blame(surprise, self.space.tokenizer.names))
+        flags = merge_flags(unlike, value_flags(typed, self._known()))
         return {
             "scores": outputs.scores(answers, spread, coding),
-            "sigma_N": sigma,
+            "sigma_N": surprise.sigma_N,
             "flags": flags,
             "importance": self.explain(batch) if explain and batch.n_rows else None,
             "bad": given.bad,

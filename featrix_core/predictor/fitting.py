@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.encoders.tokens import TokenBatch
@@ -25,7 +25,7 @@ from featrix_core.predictor.network import Head, HeadConfig
 from featrix_core.predictor.objective import PredictorNet, PredictorObjective, combine
 from featrix_core.predictor.plan import PredictorPlan
 from featrix_core.predictor.watch import PredictorWatch
-from featrix_core.space.model import SpaceModel
+from featrix_core.space.model import SpaceModel, evaluating
 from featrix_core.tables.splits import (
     group_split,
     kfold,
@@ -238,11 +238,10 @@ def bag_answer(
 ) -> tuple[Tensor, Tensor]:
     """The bag's answer (N, O): log of mean probability, or mean number; and the spread of heads (N,), the mean of
     the members'. In chunks of rows; members on one frozen space share its encoding."""
-    for net in members:
-        net.eval()
     answers, spreads = [], []
     for start in range(0, max(batch.n_rows, 1), CHUNK):
-        logits = _logits(members, batch.rows(slice(start, start + CHUNK)))
+        with evaluating(nn.ModuleList(members)):
+            logits = _logits(members, batch.rows(slice(start, start + CHUNK)))
         said = torch.stack([combine(logits_EBO, classification) for logits_EBO in logits])
         joined = torch.logsumexp(said, dim=0) - math.log(len(said))
         answers.append(joined if classification else said.mean(dim=0))

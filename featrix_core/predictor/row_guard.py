@@ -26,7 +26,7 @@ from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.predictor.agreement import ColumnAgreement, ColumnAxes
 from featrix_core.predictor.guardrails import FOLDS, UNUSUAL_SIGMA, GuardrailReference
 from featrix_core.predictor.sigma_scale import SigmaScale
-from featrix_core.space.model import SpaceModel
+from featrix_core.space.model import SpaceModel, evaluating
 
 Floats = NDArray[np.float64]
 
@@ -165,23 +165,18 @@ def to_blame(surprise: Surprise, names: Sequence[str]) -> list[list[str]]:
 
 
 def _encoders(model: SpaceModel, batch: TokenBatch) -> NDArray[np.float32]:
-    was_training = model.training
-    model.eval()
-    tokens: NDArray[np.float32] = model.encoders(batch).numpy()
-    model.train(was_training)
+    with evaluating(model):
+        tokens: NDArray[np.float32] = model.encoders(batch).numpy()
     return tokens
 
 
 def _read(model: SpaceModel, axes: ColumnAxes, batch: TokenBatch) -> _Read:
-    was_training = model.training
-    model.eval()
     rows, parts = [], []
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         for start in range(0, max(batch.n_rows, 1), _CHUNK):
             tokens_BAD = model.encoders(batch.rows(slice(start, start + _CHUNK)))
             rows.append(model.rows_of(tokens_BAD, None).numpy())
             parts.append(axes.apply(tokens_BAD.numpy()))
-    model.train(was_training)
     z_NS = batch.z_NS.double().masked_fill(batch.scalar_missing_NS, 0.0).numpy()
     return _Read(np.concatenate(rows).astype(np.float64), np.concatenate(parts), z_NS)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -111,14 +112,28 @@ class SpaceModel(nn.Module):
     def _chunks(
         self, batch: TokenBatch, chunk: int, encode: Callable[[TokenBatch], _T]
     ) -> Iterator[_T]:
-        was_training = self.training
-        self.eval()
         for start in range(0, max(batch.n_rows, 1), chunk):
-            # Inside of the loop: a generator must not leave the gradients of its caller switched off.
-            with torch.no_grad():
+            # Inside of the loop: a generator must not leave its caller's gradients and modes switched.
+            with torch.no_grad(), evaluating(self):
                 encoded = encode(batch.rows(slice(start, start + chunk)))
             yield encoded
-        self.train(was_training)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while, every part's own mode afterwards.
+
+    Only what is in training mode is touched: for one row, switching all parts of a network there and back takes
+    longer than asking the network.
+    """
+    learning = [part for part in module.modules() if part.training]
+    for part in learning:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in learning:
+            part.training = True
 
 
 def _groups(tokenizer: Tokenizer) -> tuple[Group, ...]:
