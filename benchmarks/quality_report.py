@@ -45,7 +45,7 @@ from benchmarks.quality_ranks import (
 from benchmarks.space_cells import HERE
 from benchmarks.space_tables import markdown
 from featrix_core.files import read_json, write_text
-from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS, RANDOMISED
 
 README = HERE / "README.md"
 PLOT = HERE.parent / "docs" / "quality_cd.png"
@@ -55,6 +55,7 @@ STANDING = {
     NETS: "nets",
     BOOSTED: "CatBoost",
     LEAFWISE: "LightGBM",
+    RANDOMISED: "LightGBM with random splits",
     LINEAR: "linear model",
 }
 """What stands together in a predictor, as tables say it."""
@@ -287,7 +288,8 @@ def _shares(found: Found, sets: list[str]) -> list[str]:
             by_set.append({m: np.mean([f.get(m, 0.0) for f in folds]) for m in STANDING})
     if not by_set:
         return []
-    shares = [f"{STANDING[m]} {np.mean([s[m] for s in by_set]):.0%}" for m in STANDING]
+    means = {said: np.mean([s[m] for s in by_set]) for m, said in STANDING.items()}
+    shares = [f"{said} {mean:.0%}" for said, mean in means.items() if mean > 0]
     return [f"Shares of {FEATRIX}'s answer, mean over sets: {', '.join(shares)}."]
 
 

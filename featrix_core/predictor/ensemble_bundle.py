@@ -15,12 +15,13 @@ from featrix_core.predictor.design import Design
 from featrix_core.predictor.ensemble import Ensemble, Trees
 from featrix_core.predictor.leafwise import Leafwise
 from featrix_core.predictor.linear import Linear
-from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, RANDOMISED
 
 FILE = "peers.safetensors"
 _TREES: dict[str, tuple[type[Boosted | Leafwise], str]] = {
     BOOSTED: (Boosted, "cbm"),
     LEAFWISE: (Leafwise, "txt"),
+    RANDOMISED: (Leafwise, "txt"),
 }
 """How trees are read, and the ending of their files."""
 

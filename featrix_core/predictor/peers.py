@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,15 @@ from featrix_core.predictor.boosted import (
 )
 from featrix_core.predictor.design import Design
 from featrix_core.predictor.ensemble import CHUNK, Answers, Trees, loss_of
-from featrix_core.predictor.leafwise import Leafwise, fit_leafwise, regrow_leafwise
+from featrix_core.predictor.leafwise import (
+    RANDOM_SPLITS,
+    Leafwise,
+    fit_leafwise,
+    regrow_leafwise,
+)
 from featrix_core.predictor.linear import MOST_CLASSES as MOST_LINEAR_CLASSES
 from featrix_core.predictor.linear import STRENGTHS, Linear, fit_linear
-from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, RANDOMISED
 from featrix_core.predictor.wide_columns import choose_shown
 
 MOST_ROWS = 100_000
@@ -160,16 +166,15 @@ def fit_peers(
     hidden: list[str] = []
     linear = None
     alike = any(len(np.unique(target_N[train])) < 2 for train, _ in folds)
-    for name, most in (
-        (BOOSTED, MOST_CLASSES),
-        (LEAFWISE, MOST_CLASSES),
-        (LINEAR, MOST_LINEAR_CLASSES),
-    ):
+    # With more rows than a bag is for, random splits add nothing to what the others say.
+    kinds = (BOOSTED, LEAFWISE, RANDOMISED) if len(folds) > 1 else (BOOSTED, LEAFWISE)
+    for name in (*kinds, LINEAR):
+        most = MOST_LINEAR_CLASSES if name == LINEAR else MOST_CLASSES
         if alike:
             left_out[name] = "the rows that a fold trains on all have one label"
         elif outputs > most:
             left_out[name] = f"the target has more than {most} classes"
-    for name in (BOOSTED, LEAFWISE):
+    for name in kinds:
         if name in left_out:
             continue
         started = time.perf_counter()
@@ -215,7 +220,8 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
     from catboost import CatBoostError
     from lightgbm.basic import LightGBMError
 
-    fit = fit_boosted if name == BOOSTED else fit_leafwise
+    settings = RANDOM_SPLITS if name == RANDOMISED else {}
+    fit: Any = fit_boosted if name == BOOSTED else partial(fit_leafwise, **settings)
     read = asked.design.shown.of(asked.design.features(asked.batch))
     sample = Sample(read, asked.target_N, asked.outputs)
     grown: list[Any] = []

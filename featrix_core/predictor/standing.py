@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 NETS, BOOSTED, LEAFWISE, LINEAR = "nets", "boosted", "leafwise", "linear"
+RANDOMISED = "randomised"
 TOGETHER = "ensemble"
 _SAID = {
     NETS: "nets",
     BOOSTED: "boosted trees (CatBoost)",
     LEAFWISE: "boosted trees (LightGBM)",
+    RANDOMISED: "boosted trees (LightGBM, random splits)",
     LINEAR: "linear",
     TOGETHER: "together (shares cross-fitted)",
 }

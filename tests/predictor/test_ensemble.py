@@ -29,7 +29,7 @@ from featrix_core.predictor.ensemble import (
 from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
 from featrix_core.predictor.linear import fit_linear
 from featrix_core.predictor.peers import fit_peers
-from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS, standing
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS, RANDOMISED, standing
 from featrix_core.tables.build import typed_columns
 
 SEED = 5
@@ -185,7 +185,12 @@ def test_a_fold_of_one_label_leaves_the_others_out(
     early = [(np.arange(60), np.arange(60, 130)), (np.arange(130), np.arange(130, 200))]
     for target in (late, late.astype(np.float32)):
         peers = fit_peers(design, names, batch, target, 2 if target is late else 1, early, SEED)
-        assert peers.answers == {} and set(peers.left_out) == {BOOSTED, LEAFWISE, LINEAR}
+        assert peers.answers == {} and set(peers.left_out) == {
+            BOOSTED,
+            LEAFWISE,
+            RANDOMISED,
+            LINEAR,
+        }
     many = np.arange(batch.n_rows) % 30
     peers = fit_peers(design, names, batch, many, 30, early, SEED)
     assert set(peers.answers) == {LINEAR} and "20 classes" in peers.left_out[BOOSTED]
@@ -197,8 +202,13 @@ def test_columns_that_do_not_vary_leave_the_trees_out(
     same = _tokens(few_space, pd.concat([few.head(1)] * len(few), ignore_index=True))
     design = Design.fit(few_space.tokenizer, same)
     peers = fit_peers(design, few_space.tokenizer.groups, same, labels, 2, folds, SEED)
-    assert "constant" in peers.left_out[BOOSTED] and set(peers.answers) == {LEAFWISE, LINEAR}
-    assert (np.ptp(peers.answers[LEAFWISE][: len(folds[0][1])], axis=0) < 1e-6).all()
+    assert "constant" in peers.left_out[BOOSTED] and set(peers.answers) == {
+        LEAFWISE,
+        RANDOMISED,
+        LINEAR,
+    }
+    for name in (LEAFWISE, RANDOMISED):
+        assert (np.ptp(peers.answers[name][: len(folds[0][1])], axis=0) < 1e-6).all()
 
 
 @pytest.mark.parametrize(("fit", "kind"), KINDS)
@@ -298,7 +308,9 @@ def test_a_predictor_is_a_blend_and_says_so(
     blended: SinglePredictor, few: pd.DataFrame, tmp_path: Path
 ) -> None:
     selector = blended.training_info["selector"]
-    assert set(selector["losses"]) == {"nets", "boosted", "leafwise", "linear", "ensemble"}
+    assert set(selector["losses"]) == {
+        *("nets", "boosted", "leafwise", "randomised", "linear", "ensemble"),
+    }
     held = blended.held_out
     assert held is not None
     # The blend's own figure is not that of the rows that its shares were chosen on.

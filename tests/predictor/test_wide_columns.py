@@ -15,6 +15,7 @@ from featrix_core import EmbeddingSpace, SinglePredictor
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
 from featrix_core.predictor.design import TEXT_PARTS, Design, Shown
+from featrix_core.predictor.standing import BOOSTED, LEAFWISE, RANDOMISED
 from featrix_core.predictor.wide_columns import _drawn, choose_shown
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.schema import ColumnType
@@ -210,7 +211,7 @@ def test_a_bundle_knows_what_its_trees_read(
     predictor.prep_for_training(frame, "label", "set").train(2)
     selector = predictor.training_info["selector"]
     assert "serial, in its sense" in selector["hidden_from_trees"]
-    assert selector["shares"]["boosted"] + selector["shares"]["leafwise"] > 0
+    assert sum(selector["shares"][name] for name in (BOOSTED, LEAFWISE, RANDOMISED)) > 0
     predictor.save(tmp_path / "predictor")
     some = frame.drop(columns="label").head(40)
     again = SinglePredictor.load(tmp_path / "predictor")
