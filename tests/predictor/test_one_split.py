@@ -128,8 +128,11 @@ def test_all_that_was_fitted_is_stored(
 ) -> None:
     monkeypatch.setattr(plan_module, "SMALL", 0)
     monkeypatch.setattr(plan_module, "FEW_OF_OTHERS", 0)
+    # Neither of the two says anything alone, so trees have a share.
+    long, large = few["duration"] > 18, few["credit_amount"] > few["credit_amount"].median()
+    few = few.assign(**{"class": np.where(long ^ large, "one", "both")})
     predictor = SinglePredictor(few_space, seed=SEED)
-    predictor.prep_for_training(few, "class", "set").train(5)
+    predictor.prep_for_training(few, "class", "set").train(2)
     assert predictor.ensemble is not None and len(predictor.ensemble.nets) == 1
     trees = {name: len(each.stored) for name, each in predictor.ensemble.trees.items()}
     assert trees and set(trees.values()) == {3}
