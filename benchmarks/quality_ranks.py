@@ -142,9 +142,12 @@ class Standing:
         return f"{self.wins} / {self.ties} / {self.losses}"
 
 
-def standing(found: Found, own: str, other: str) -> Standing | None:
-    """Over all sets on which both have all folds; None where there is none."""
-    gains = [g for s in found.sets if (g := found.gain(s, own, other)) is not None]
+def standing(
+    found: Found, own: str, other: str, sets: Iterable[str] | None = None
+) -> Standing | None:
+    """Over the sets (all, if none are named) on which both have all folds; None where there is none."""
+    asked = found.sets if sets is None else sets
+    gains = [g for s in asked if (g := found.gain(s, own, other)) is not None]
     if not gains:
         return None
     wins, losses = sum(g.low > 0 for g in gains), sum(g.high < 0 for g in gains)

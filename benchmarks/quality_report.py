@@ -229,18 +229,43 @@ def _footer(result: dict[str, Any]) -> str:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """A short table for the project's README, from complete sets: a row per method, best rank first."""
+    """Short tables for the project's README, from complete sets: the methods that take seconds, and all of them on
+    the sets where the slow ones are whole as well."""
     found = gathered(result["cells"])
     if not groups(found):
         return NOTHING
-    methods, sets = groups(found)[0]
+    (methods, sets), (more, fewer) = groups(found)[0], groups(found)[-1]
+    kinds = Counter("regression" if found.kinds[s] == "regression" else "classes" for s in sets)
+    others = [m for m in more if m not in methods]
+    beside = [
+        f"{len(fewer)} of these sets, with slower rivals too ({'; '.join(others)}):",
+        "",
+        *_ranking(found, more, fewer),
+        "",
+    ]
+    return "\n".join(
+        [
+            *_ranking(found, methods, sets),
+            "",
+            f"{len(sets)} real sets ({kinds['classes']} with classes, {kinds['regression']} with numbers), "
+            "the same folds for all.",
+            *_shares(found, sets),
+            "",
+            *(beside if others else ()),
+            _footer(result),
+        ]
+    )
+
+
+def _ranking(found: Found, methods: list[str], sets: list[str]) -> list[str]:
+    """A row per method, best rank first."""
     scores, losses = found.scores(sets, methods), found.losses(sets, methods)
     by_score = mean_ranks(scores, methods, best_is_high=True)
     by_loss = mean_ranks(losses, methods, best_is_high=False)
     first = owns(found)[0] if owns(found) else None
     rows = []
     for method in sorted(methods, key=lambda m: by_score[m]):
-        told = None if first in (None, method) else standing(found, first, method)
+        told = None if first in (None, method) else standing(found, first, method, sets)
         # Different measures: a plain mean over AUC and R² says where a method stands, not what it is.
         mean = np.mean([row[method] for row in scores.values()])
         spent = _of(found, method, "processor_seconds", sets)
@@ -262,17 +287,7 @@ def summary(result: dict[str, Any]) -> str:
         f"{first or FEATRIX} won / tied / lost",
         "processor seconds, median (largest)",
     ]
-    kinds = Counter("regression" if found.kinds[s] == "regression" else "classes" for s in sets)
-    return "\n".join(
-        [
-            *markdown(head, rows),
-            "",
-            f"{len(sets)} real sets ({kinds['classes']} with classes, {kinds['regression']} with numbers), "
-            "the same folds for all.",
-            *_shares(found, sets),
-            _footer(result),
-        ]
-    )
+    return list(markdown(head, rows))
 
 
 def _shares(found: Found, sets: list[str]) -> list[str]:

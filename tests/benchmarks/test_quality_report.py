@@ -180,6 +180,10 @@ def test_the_short_table_has_a_row_per_method_best_first(result: dict[str, Any])
         m for m in SCORES if m != TUNED
     ]
     assert "6 real sets (3 with classes, 3 with numbers)" in "\n".join(lines)
+    small = [line for line in lines if f"of these sets, with slower rivals too ({TUNED}):" in line]
+    rivals = lines[lines.index(small[0]) :]
+    wins = [line.split(" | ")[4] for line in rivals if line.startswith(f"| {TUNED} ")]
+    assert wins and sum(map(int, wins[0].split(" / "))) == int(small[0].split()[0]) < 6
     assert "Shares of" not in "\n".join(lines), "what a cell does not know is not told"
     for name in SETS:
         shares = {"nets": 0.25, "boosted": 0.75} if name in NUMBERS else {"linear": 1.0}
