@@ -72,7 +72,11 @@ class Boosted:
 
     def answer(self, read: Features) -> NDArray[np.float32]:
         """Mean over the models."""
-        said = np.mean([_said(model, read, self.outputs) for model in self.models], axis=0)
+        if not len(read.codes_NK):
+            return np.zeros((0, self.outputs), np.float32)
+        # One for all models: it takes longer than a model's answer.
+        pool = _pool(read, slice(None))
+        said = np.mean([_said(model, pool, self.outputs) for model in self.models], axis=0)
         return log_probabilities(said) if self.outputs > 1 else said.astype(np.float32)
 
 
@@ -164,12 +168,9 @@ def _pool(
     return Pool(data, label=target_N, weight=weights_N)
 
 
-def _said(model: Any, read: Features, outputs: int) -> NDArray[np.float64]:
+def _said(model: Any, pool: Any, outputs: int) -> NDArray[np.float64]:
     """Probabilities (N, O), or numbers (N, 1)."""
-    if not len(read.codes_NK):
-        return np.ones((0, outputs))
-    pool = _pool(read, slice(None))
-    threads = 1 if len(read.codes_NK) <= FEW_ROWS else torch.get_num_threads()
+    threads = 1 if pool.num_row() <= FEW_ROWS else torch.get_num_threads()
     kind = "RawFormulaVal" if outputs == 1 else "Probability"
     said = np.asarray(model.predict(pool, prediction_type=kind, thread_count=threads), np.float64)
     return said[:, None] if outputs == 1 else said

@@ -139,7 +139,7 @@ def test_a_predictors_importance_adds_up(
     """With one background row: probability of the explained row minus that of the background row."""
     predictor = credit_predictor
     rows = credit.iloc[:4]
-    batch = predictor._tokens(as_table(rows))
+    batch = predictor.tokens(rows)
     outputs, coding = predictor.outputs, predictor.coding
     assert outputs is not None and coding is not None
 
