@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from benchmarks import readme
 from benchmarks.space_cells import RESULTS, SCRATCH, Cell, Settings, read_cells, run_suite
@@ -26,6 +27,23 @@ from featrix_core.files import read_json, write_text
 README = Path(__file__).parent / "README.md"
 NOTHING = "No results are committed yet."
 Cells = Mapping[str, dict[str, Any]]
+
+
+def footer(target: str, result: Mapping[str, Any], wanted: int) -> str:
+    """What the cells of a result file were measured with; `wanted`: how many there are in all."""
+    info, found = result["machine"], result["cells"].values()
+    dates = sorted({cell["date"] for cell in found})
+    span = dates[0] if len(dates) == 1 else f"{dates[0]} … {dates[-1]}"
+    loads = [cell["load"] for cell in found]
+    threads = " or ".join(map(str, sorted({cell["threads"] for cell in found})))
+    commits = Counter(cell["commit"] for cell in found).most_common()
+    processors = sorted({cell.get("processor", info["processor"]) for cell in found})
+    return (
+        f"`make {target}`: {len(found)} of {wanted} cells, {span}, {' and '.join(processors)}, {info['cores']} cores, "
+        f"threads of a cell {threads}, load {min(loads):.0f}–{max(loads):.0f}; cells by commit: "
+        + ", ".join(f"{commit} {count}" for commit, count in commits)
+        + "."
+    )
 
 
 @dataclass(frozen=True)
@@ -54,21 +72,8 @@ class Program:
         found = result.get("cells", {})
         if not found:
             return NOTHING
-        return "\n".join([*self.report(found), "", self._footer(result)])
-
-    def _footer(self, result: Mapping[str, Any]) -> str:
-        info, found = result["machine"], result["cells"].values()
         wanted = len(self.cells(Settings(Path()), list(self.sets)))
-        dates = sorted({cell["date"] for cell in found})
-        span = dates[0] if len(dates) == 1 else f"{dates[0]} … {dates[-1]}"
-        loads = [cell["load"] for cell in found]
-        threads = " or ".join(map(str, sorted({cell["threads"] for cell in found})))
-        commits = Counter(cell["commit"] for cell in found).most_common()
-        return (
-            f"`make {self.target}`: {len(found)} of {wanted} cells, {span}, "
-            f"{info['processor']}, {info['cores']} cores, {threads} threads, load {min(loads):.0f}–{max(loads):.0f}; "
-            "cells by commit: " + ", ".join(f"{commit} {count}" for commit, count in commits) + "."
-        )
+        return "\n".join([*self.report(found), "", footer(self.target, result, wanted)])
 
     def filled(self, text: str, result: Mapping[str, Any]) -> str:
         """A README with this program's block."""
@@ -93,7 +98,11 @@ class Program:
         cells = self.cells(Settings(arguments.data_dir, arguments.quick), arguments.only)
         deadline = time.monotonic() + 60.0 * arguments.minutes
         console = Console(stderr=True, width=150)
-        failed = run_suite(cells, path, again=arguments.again, deadline=deadline, console=console)
+        # torch's threads are not those of numpy and scipy.
+        with threadpool_limits(arguments.threads):
+            failed = run_suite(
+                cells, path, again=arguments.again, deadline=deadline, console=console
+            )
         if there := read_cells(path):
             print("\n".join(self.report(there)))
         sys.exit(1 if failed else 0)
@@ -106,7 +115,7 @@ class Program:
         parser.add_argument(
             "--minutes", type=float, default=math.inf, help="start none after so long"
         )
-        parser.add_argument("--threads", type=int, default=2, help="of a cell (seconds: two)")
+        parser.add_argument("--threads", type=int, default=2, help="of a cell (2)")
         parser.add_argument("--out", type=Path, help=f"result file (default: {self.result.name})")
         parser.add_argument("--quick", action="store_true", help="few rows, results not kept")
         parser.add_argument(

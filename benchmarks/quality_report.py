@@ -5,8 +5,8 @@
 
 A suite that is not complete shows the sets that are. Methods are ranked together on the sets that all of them have
 whole: a table for those that take seconds, and one each with the networks and with the tuned rival where these
-have fewer sets; the plot and the summary read the first. Where the project's README has `quality-summary` markers,
-a short table goes between them.
+have fewer sets. The plot reads the first; the summary reads it and the one with the most methods. Where the
+project's README has `quality-summary` markers, short tables go between them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import readme
+from benchmarks.program import footer
 from benchmarks.quality import RESULT, cells
 from benchmarks.quality_calibration import (
     calibration_table,
@@ -42,6 +43,7 @@ from benchmarks.quality_ranks import (
     normalised,
     standing,
 )
+from benchmarks.quality_sets import ROWS
 from benchmarks.space_cells import HERE
 from benchmarks.space_tables import markdown
 from featrix_core.files import read_json, write_text
@@ -188,19 +190,26 @@ def _of(found: Found, method: str, figure: str, sets: list[str] | None = None) -
 def _cost(found: Found) -> list[str]:
     rows = []
     for method in found.methods:
-        fit, spent = _of(found, method, "fit_seconds"), _of(found, method, "processor_seconds")
-        memory = _of(found, method, "peak_memory_mib")
+        sets = [name for name in found.sets if found.whole(name, method)]
+        fit, spent, memory = (
+            _of(found, method, figure, sets)
+            for figure in ("fit_seconds", "processor_seconds", "peak_memory_mib")
+        )
+        if not spent:
+            continue
         rows.append(
             [
                 method,
+                len(sets),
                 *(f"{figure(spent):.1f}" for figure in (np.median, max)),
                 *(f"{figure(fit):.1f}" for figure in (np.median, max)),
-                f"{np.median(_of(found, method, 'predict_seconds')):.2f}",
+                f"{np.median(_of(found, method, 'predict_seconds', sets)):.2f}",
                 f"{max(memory):,.0f}" if memory else "",
             ]
         )
     head = [
         "method",
+        "sets",
         "processor seconds of a fold, median",
         "largest",
         "seconds to fit, median",
@@ -212,20 +221,7 @@ def _cost(found: Found) -> list[str]:
 
 
 def _footer(result: dict[str, Any]) -> str:
-    info, measured = result["machine"], result["cells"].values()
-    dates = sorted({cell["date"] for cell in measured})
-    span = dates[0] if len(dates) == 1 else f"{dates[0]} … {dates[-1]}"
-    loads = [cell["load"] for cell in measured]
-    threads = sorted({cell["threads"] for cell in measured})
-    commits = Counter(cell["commit"] for cell in measured).most_common()
-    processors = sorted({cell.get("processor", info["processor"]) for cell in measured})
-    return (
-        f"`make bench-quality DATA_DIR=…`: {len(measured)} of {len(cells(Path()))} cells, {span}, "
-        f"{' and '.join(processors)}, {info['cores']} cores, {' or '.join(map(str, threads))} threads, load "
-        f"{min(loads):.0f}–{max(loads):.0f}; cells by commit: "
-        + ", ".join(f"{commit} {count}" for commit, count in commits)
-        + "."
-    )
+    return footer("bench-quality DATA_DIR=…", result, len(cells(Path())))
 
 
 def summary(result: dict[str, Any]) -> str:
@@ -234,11 +230,13 @@ def summary(result: dict[str, Any]) -> str:
     found = gathered(result["cells"])
     if not groups(found):
         return NOTHING
-    (methods, sets), (more, fewer) = groups(found)[0], groups(found)[-1]
+    methods, sets = groups(found)[0]
+    more, fewer = max(groups(found), key=lambda group: len(group[0]))
     kinds = Counter("regression" if found.kinds[s] == "regression" else "classes" for s in sets)
     others = [m for m in more if m not in methods]
     beside = [
-        f"{len(fewer)} of these sets, with slower rivals too ({'; '.join(others)}):",
+        f"{len(fewer)} of these sets, of up to {max(ROWS[s] for s in fewer):,} rows, with tuned and deep rivals too "
+        f"({'; '.join(others)}):",
         "",
         *_ranking(found, more, fewer),
         "",

@@ -5,8 +5,9 @@
     python -m benchmarks.throughput --report            # fills the README from the results
 
 A predictor is trained once per table as for any table. Rows per second are those of `predict_frame` on parsed
-tables, on two threads; latency is from the JSON text of one record to the JSON text of its response through
-`SinglePredictor.predict`, one record after the other. A cell per table; cells that are there are kept.
+tables, on two threads unless others are asked for; latency is from the JSON text of one record to the JSON text of
+its response through `SinglePredictor.predict`, one record after the other. A cell per table; cells that are there are
+kept.
 """
 
 from __future__ import annotations

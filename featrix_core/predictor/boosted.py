@@ -23,7 +23,8 @@ MOST_CLASSES = 20
 """Trees are grown per class; with more classes they take longer than everything else."""
 FEW_VALUES = 20
 """Columns with up to so many categories are an indicator each, and categories are not combined, but by the trees.
-CatBoost's statistics of combined categories take several times longer than all the rest and do not lower the loss."""
+CatBoost's statistics of combined categories take several times longer than all the rest and change the loss little
+either way."""
 _LEAST = 1e-7
 _RATE = "learning_rate"
 FEW_ROWS = 10_000

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -47,6 +48,24 @@ MOST_CELLS = 100_000_000
 """Cells of the linear model's design (400 MB); fewer rows where it is wide."""
 
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How trees are fitted on a fold, grown once more on all rows, and read again. Without `regrow` they are only
+    fitted where there are several folds."""
+
+    fit: Callable[..., Trees]
+    regrow: Callable[..., Trees] | None
+    read: Callable[[list[bytes], int], Trees]
+
+
+_KINDS = {
+    BOOSTED: _Kind(fit_boosted, regrow_boosted, Boosted),
+    LEAFWISE: _Kind(fit_leafwise, regrow_leafwise, Leafwise),
+    # One split is for many rows. There they took time, of many classes a lot, and added nothing.
+    RANDOMISED: _Kind(partial(fit_leafwise, **RANDOM_SPLITS), None, Leafwise),
+}
 
 
 @dataclass(frozen=True)
@@ -166,8 +185,7 @@ def fit_peers(
     hidden: list[str] = []
     linear = None
     alike = any(len(np.unique(target_N[train])) < 2 for train, _ in folds)
-    # With more rows than a bag is for, random splits add nothing to what the others say.
-    kinds = (BOOSTED, LEAFWISE, RANDOMISED) if len(folds) > 1 else (BOOSTED, LEAFWISE)
+    kinds = [name for name, kind in _KINDS.items() if len(folds) > 1 or kind.regrow is not None]
     for name in (*kinds, LINEAR):
         most = MOST_LINEAR_CLASSES if name == LINEAR else MOST_CLASSES
         if alike:
@@ -220,8 +238,7 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
     from catboost import CatBoostError
     from lightgbm.basic import LightGBMError
 
-    settings = RANDOM_SPLITS if name == RANDOMISED else {}
-    fit: Any = fit_boosted if name == BOOSTED else partial(fit_leafwise, **settings)
+    kind = _KINDS[name]
     read = asked.design.shown.of(asked.design.features(asked.batch))
     sample = Sample(read, asked.target_N, asked.outputs)
     grown: list[Any] = []
@@ -231,23 +248,23 @@ def _trees(asked: _Asked, name: str, rounds: int) -> tuple[Trees, Answers] | str
             zip(asked.folds, asked.drawn(MOST_ROWS), strict=True)
         ):
             weighted = replace(sample, weights_N=drawn.weights_N)
-            one = fit(weighted, drawn.rows, validation, asked.seed + k, rounds)
+            one = kind.fit(weighted, drawn.rows, validation, asked.seed + k, rounds)
             grown.append(one)
             said.append(one.answer(read.rows(validation)))
     except (CatBoostError, LightGBMError) as error:
         # Such as columns that do not vary in a fold.
         return str(error).split(": ", 1)[-1].strip()
-    if len(grown) == 1:
+    if len(grown) == 1 and kind.regrow is not None:
         with contextlib.suppress(CatBoostError, LightGBMError):  # the first ones are good enough
-            grown += _regrown(asked, name, sample, grown[0])
-    together = Boosted if name == BOOSTED else Leafwise
+            grown += _regrown(asked, kind.regrow, sample, grown[0])
     stored = [text for one in grown for text in one.stored]
-    return together(stored, asked.outputs), np.concatenate(said)
+    return kind.read(stored, asked.outputs), np.concatenate(said)
 
 
-def _regrown(asked: _Asked, name: str, sample: Sample, first: Any) -> list[Any]:
+def _regrown(
+    asked: _Asked, regrow: Callable[..., Trees], sample: Sample, first: Trees
+) -> list[Trees]:
     """Trees on all rows, of other seeds: only what chooses, calibrates and judges has to leave rows out."""
-    regrow = regrow_boosted if name == BOOSTED else regrow_leafwise
     every = asked.drawn_of_all(MOST_ROWS)
     longer = len(every.rows) / min(len(asked.folds[0][0]), MOST_ROWS)
     weighted = replace(sample, weights_N=every.weights_N)

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import quality_report
 from benchmarks.quality import asks
 from benchmarks.quality_own import FEATRIX, NET_ONLY
-from benchmarks.quality_peers import PEERS, TUNED
+from benchmarks.quality_peers import NETWORKS, PEERS, TUNED
 from benchmarks.quality_plot import draw
 from benchmarks.quality_ranks import (
     cliques,
@@ -180,10 +180,7 @@ def test_the_short_table_has_a_row_per_method_best_first(result: dict[str, Any])
         m for m in SCORES if m != TUNED
     ]
     assert "6 real sets (3 with classes, 3 with numbers)" in "\n".join(lines)
-    small = [line for line in lines if f"of these sets, with slower rivals too ({TUNED}):" in line]
-    rivals = lines[lines.index(small[0]) :]
-    wins = [line.split(" | ")[4] for line in rivals if line.startswith(f"| {TUNED} ")]
-    assert wins and sum(map(int, wins[0].split(" / "))) == int(small[0].split()[0]) < 6
+    _assert_small_sets(lines, f"({TUNED}):")
     assert "Shares of" not in "\n".join(lines), "what a cell does not know is not told"
     for name in SETS:
         shares = {"nets": 0.25, "boosted": 0.75} if name in NUMBERS else {"linear": 1.0}
@@ -193,11 +190,27 @@ def test_the_short_table_has_a_row_per_method_best_first(result: dict[str, Any])
             cell["methods"][FEATRIX]["notes"] = notes
     told = "nets 12%, CatBoost 38%, linear model 50%."
     assert told in quality_report.summary(result)
+    # A network that lacks a fold of a large set is whole on more sets than the tuned rival.
+    large = max(SETS, key=lambda name: ROWS[name])
+    partly = {k: v for k, v in result["cells"].items() if k != f"quality/{large}/TabM/0"}
+    fewer = quality_report.summary({**result, "cells": partly}).splitlines()
+    _assert_small_sets(fewer, f"({'; '.join(m for m in PEERS if m in (TUNED, *NETWORKS))}):")
     text = f"# Title\n{quality_report.SUMMARY_START}\n{quality_report.SUMMARY_END}\n"
     shown = quality_report.filled_summary(text, result)
     assert lines[0] in shown
     assert quality_report.filled_summary(shown, result) == shown
     assert quality_report.filled_summary("no markers", result) == "no markers"
+
+
+def _assert_small_sets(lines: list[str], rivals: str) -> None:
+    """The second table has the tuned rival, and counts wins of its own sets alone."""
+    first = next(k for k, line in enumerate(lines) if line.endswith(f"deep rivals too {rivals}"))
+    told = {line.split(" | ")[0].strip("| "): line.split(" | ")[4] for line in lines[first + 4 :]
+            if line.startswith("| ")}  # fmt: skip
+    sets = int(lines[first].split()[0])
+    assert sets < len(SETS)
+    for method in (TUNED, "XGBoost"):
+        assert sum(map(int, told[method].split(" / "))) == sets
 
 
 def test_no_results_are_told(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from featrix_core.predictor.ensemble import (
     greedy_weights,
     loss_of,
 )
-from featrix_core.predictor.leafwise import Leafwise, fit_leafwise
+from featrix_core.predictor.ensemble_bundle import read_peers, write_peers
+from featrix_core.predictor.leafwise import RANDOM_SPLITS, Leafwise, fit_leafwise
 from featrix_core.predictor.linear import fit_linear
 from featrix_core.predictor.peers import fit_peers
 from featrix_core.predictor.standing import BOOSTED, LEAFWISE, LINEAR, NETS, RANDOMISED, standing
@@ -94,7 +97,8 @@ def test_dates_texts_and_levels_become_numbers() -> None:
     assert np.allclose(part.numbers_NF, read.numbers_NF[10:20], atol=1e-5)
 
 
-KINDS = [(fit_boosted, Boosted), (fit_leafwise, Leafwise)]
+random_splits = partial(fit_leafwise, **RANDOM_SPLITS)
+KINDS = [(fit_boosted, Boosted), (fit_leafwise, Leafwise), (random_splits, Leafwise)]
 
 
 @pytest.mark.parametrize(("fit", "kind"), KINDS)
@@ -301,6 +305,27 @@ def test_a_cross_fitted_loss_keeps_groups_together() -> None:
 def blended(few_space: EmbeddingSpace, few: pd.DataFrame) -> SinglePredictor:
     predictor = SinglePredictor(few_space, seed=SEED)
     return predictor.prep_for_training(few, "class", "set").train(2)
+
+
+def test_all_kinds_are_read_again(
+    design: Design,
+    names: Names,
+    batch: TokenBatch,
+    labels: NDArray[np.int64],
+    folds: list[Fold],
+    few_space: EmbeddingSpace,
+    tmp_path: Path,
+) -> None:
+    peers = fit_peers(design, names, batch, labels, 2, folds, SEED, rounds=20)
+    assert set(peers.trees) == {BOOSTED, LEAFWISE, RANDOMISED}
+    shares = {NETS: 0.0, BOOSTED: 0.25, LEAFWISE: 0.25, RANDOMISED: 0.25, LINEAR: 0.25}
+    nets = Ensemble([], True, shares)
+    whole = replace(nets, design=peers.design, trees=peers.trees, linear=peers.linear)
+    write_peers(whole, tmp_path)
+    again = read_peers(nets, tmp_path, few_space.tokenizer, 2)
+    said, kept = whole._peers(batch), again._peers(batch)
+    assert set(said) == set(shares) - {NETS}
+    assert all((kept[name] == said[name]).all() for name in said)
 
 
 @pytest.mark.filterwarnings("ignore:The space does not know")

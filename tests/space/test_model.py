@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from featrix_core import EmbeddingSpace, FeatrixUserError
 from featrix_core.encoders.tokenizer import Tokenizer
@@ -23,6 +24,7 @@ from featrix_core.space.joint_encoder import (
     RANDOM_FEATURES,
     Attention,
 )
+from featrix_core.space.model import evaluating
 from featrix_core.space.plan import plan_shape
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.table import TypedColumn
@@ -211,3 +213,15 @@ def test_a_state_with_other_pairs_can_be_loaded(trip_space: EmbeddingSpace) -> N
     for pairs in (torch.zeros((0, 2), dtype=torch.int64), torch.tensor([[0, 1], [1, 2], [2, 4]])):
         model.load_state_dict({**model.state_dict(), "pairs_Q2": pairs})
         assert torch.equal(model.pairs_Q2, pairs)
+
+
+def test_modes_are_what_they_were_after_evaluating() -> None:
+    model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
+    model[1].eval()  # as a frozen part of a network that learns
+    before = [part.training for part in model.modules()]
+    with evaluating(model):
+        assert not any(part.training for part in model.modules())
+    assert [part.training for part in model.modules()] == before
+    with pytest.raises(ValueError, match="stop"), evaluating(model):
+        raise ValueError("stop")
+    assert [part.training for part in model.modules()] == before
