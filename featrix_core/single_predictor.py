@@ -233,8 +233,8 @@ class SinglePredictor:
             raise FeatrixUserError("The predictor is not trained yet", remedy="Call train() first")
         held = self.held_out
         parts = (held["answer"], held["spread"], held["labels"])
-        weights_N = held.get("weights")
-        self.outputs = fit_outputs(self.coding, *parts, self.costs, self.seed, weights_N)
+        known = (held.get("weights"), held.get("groups"))
+        self.outputs = fit_outputs(self.coding, *parts, self.costs, self.seed, *known)
         return self.outputs
 
     @property

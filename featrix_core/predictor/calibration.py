@@ -14,7 +14,6 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from featrix_core.predictor.metrics import (
     ReliabilityBin,
@@ -24,6 +23,7 @@ from featrix_core.predictor.metrics import (
     reliability,
 )
 from featrix_core.tables.schema import Frozen
+from featrix_core.tables.splits import kfold
 
 Method = Literal["none", "temperature", "platt", "isotonic"]
 Floats = NDArray[np.float64]
@@ -202,17 +202,31 @@ def _figures(labels: Ints, probabilities: Floats) -> dict[str, float]:
     }
 
 
+def _folds(labels: Ints, seed: int, groups_N: Ints | None) -> list[tuple[Ints, Ints]]:
+    """Five folds, or as many as there are groups; of rows where groups leave a fold without a class to fit."""
+    parts = len(labels) if groups_N is None else len(np.unique(groups_N))
+    n_folds = min(_FOLDS, parts)
+    if groups_N is not None and n_folds < 2:
+        return _folds(labels, seed, None)
+    present, counts = np.unique(labels, return_counts=True)
+    told = labels if counts.min() >= n_folds else None
+    folds = kfold(told, n_folds, seed, len(labels), groups_N=groups_N)
+    if groups_N is None or all(len(np.unique(labels[rows])) == len(present) for rows, _ in folds):
+        return folds
+    return _folds(labels, seed, None)
+
+
 def out_of_fold(
-    methods: list[Method], labels: Ints, logits: Floats, weights: Floats, seed: int
+    methods: list[Method],
+    labels: Ints,
+    logits: Floats,
+    weights: Floats,
+    seed: int,
+    groups_N: Ints | None = None,
 ) -> dict[Method, Floats]:
-    """Probabilities of each row by fits on the other four fifths, for every method."""
-    n_folds = min(_FOLDS, len(labels))
-    rarest = np.bincount(labels)[np.unique(labels)].min()
-    folds = (StratifiedKFold if rarest >= n_folds else KFold)(
-        n_folds, shuffle=True, random_state=seed
-    )
+    """Probabilities of each row by fits on the other four fifths, for every method; groups stay together."""
     out = {method: np.empty_like(logits) for method in methods}
-    for rows, held in folds.split(logits, labels):
+    for rows, held in _folds(labels, seed, groups_N):
         for method in methods:
             fitted = _fit(method, labels[rows], logits[rows], weights[rows])
             out[method][held] = fitted.apply(logits[held])
@@ -224,6 +238,7 @@ def fit_calibration(
     logits_NK: ArrayLike,
     seed: int = 42,
     weights_N: NDArray[np.float64] | None = None,
+    groups_N: Ints | None = None,
 ) -> Calibration:
     """Choose and fit a calibration on held-out rows (PRED-3).
 
@@ -238,6 +253,7 @@ def fit_calibration(
         seed: of the folds.
         weights_N: how many rows each row stands for (DATA-5). Fits, choice and gains follow them; the
             figures before and after count every row once. Rows of weight 0 are left out.
+        groups_N: group of each row; no group is on both sides of a fold.
 
     Raises:
         ValueError: lengths differ, no rows, labels outside 0 … K-1, or NaN logits.
@@ -250,6 +266,7 @@ def fit_calibration(
     if weights_N is not None and (weights_N > 0).any():
         used = weights_N > 0
         labels, logits, weights = labels[used], logits[used], weights_N[used]
+        groups_N = None if groups_N is None else groups_N[used]
         weights, n = weights / weights.mean(), len(labels)
     if labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(f"labels must lie in 0 … {n_classes - 1}")
@@ -260,7 +277,7 @@ def fit_calibration(
         if counts.min() >= _ROWS_PER_CLASS and n_classes <= _MOST_CLASSES:
             methods += ["platt", "isotonic"]
     probabilities = (
-        out_of_fold(methods, labels, logits, weights, seed)
+        out_of_fold(methods, labels, logits, weights, seed, groups_N)
         if len(methods) > 1
         else {methods[0]: _fit("none", labels, logits, weights).apply(logits)}
     )

@@ -143,8 +143,9 @@ def fit_outputs(
     costs: tuple[float | None, float | None],
     seed: int,
     weights_N: Floats | None = None,
+    groups_N: NDArray[np.int64] | None = None,
 ) -> Outputs:
-    """Fit everything that needs held-out rows.
+    """Fit everything that needs held-out rows; `groups_N` keeps rows of one group together where folds are made.
 
     The calibration and the level of numbers follow the rows' weights (DATA-5); the threshold, prediction sets
     and the width of intervals are chosen on the rows as they are.
@@ -153,7 +154,7 @@ def fit_outputs(
         weights_N = None  # held-out rows that all weigh nothing are still the only ones there are
     if coding.classification:
         labels = labels_N.astype(np.int64)
-        calibration = fit_calibration(labels, answer_NO, seed, weights_N)
+        calibration = fit_calibration(labels, answer_NO, seed, weights_N, groups_N)
         threshold = None
         if coding.outputs == 2:
             positive = calibration.apply(answer_NO)[:, 1]
@@ -168,6 +169,7 @@ def fit_outputs(
                 answer_NO[fitted_N],
                 seed,
                 None if weights_N is None else weights_N[fitted_N],
+                None if groups_N is None else groups_N[fitted_N],
             ),
             LEVEL,
         )

@@ -83,17 +83,18 @@ def cross_fitted(
     logits_NK: ArrayLike,
     seed: int,
     weights_N: Floats | None = None,
+    groups_N: NDArray[np.int64] | None = None,
 ) -> Floats:
     """Probabilities `(N, K)` of the rows that `calibration` was fitted on, each without its own label.
 
-    The method is the chosen one; it is fitted anew on four fifths of the rows for the last fifth.
+    The method is the chosen one; it is fitted anew on four fifths of the rows for the last fifth; groups stay together.
     """
     logits = clean_logits(logits_NK)
     if calibration.method == "none":
         return calibration.apply(logits)
     weights = np.ones(len(logits)) if weights_N is None else weights_N / weights_N.mean()
     method = calibration.method
-    return out_of_fold([method], labels_N, logits, weights, seed)[method]
+    return out_of_fold([method], labels_N, logits, weights, seed, groups_N)[method]
 
 
 def fit_prediction_sets(

@@ -57,7 +57,8 @@ class Trained:
     same twice (TRAIN-7).
     notices: classes that no fold validates, or none trains; what the held-out answers show to be wrong with the nets.
     timeline: of all members (`training.timeline.of_bag`).
-    held_out: out-of-fold `answer`, `nets` (the nets' own), `spread`, `labels`, and `weights` where rows have any.
+    held_out: out-of-fold `answer`, `nets` (the nets' own), `spread`, `labels`, and `weights` and
+        `groups` where rows have any.
     """
 
     plan: PredictorPlan
@@ -145,6 +146,8 @@ def fit_predictor(
     }
     if weights is not None:
         held_out["weights"] = weights
+    if groups is not None:
+        held_out["groups"] = groups
     background_rows = np.random.default_rng(seed).permutation(len(labels))[:EXPLAIN_BACKGROUND]
     background = batch.rows(torch.from_numpy(np.sort(background_rows)))
     return Trained(

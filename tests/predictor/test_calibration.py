@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from featrix_core.predictor.calibration import Calibration, fit_calibration
+from featrix_core.predictor.calibration import Calibration, fit_calibration, out_of_fold
 from featrix_core.predictor.metrics import expected_calibration_error, log_loss_rows
 
 Floats = NDArray[np.float64]
@@ -169,3 +169,25 @@ def test_weights_move_the_level_and_zero_leaves_out() -> None:
     np.testing.assert_allclose(
         without.apply(logits), fit_calibration(labels[:400], logits[:400]).apply(logits), atol=1e-9
     )
+
+
+def test_groups_stay_together() -> None:
+    """What holds of a group's rows but of no other group is no gain."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 30)
+    labels = rng.integers(0, 2, 40)[groups]
+    logits = np.column_stack([np.zeros(1200), rng.normal(size=40)[groups]])
+    by_row, by_group = (fit_calibration(labels, logits, groups_N=g) for g in (None, groups))
+    assert by_row.report is not None and by_group.report is not None
+    assert by_row.report.gain["isotonic"] > by_group.report.gain["isotonic"] + 0.01
+    honest = out_of_fold(["platt"], labels, logits, np.ones(1200), 42, groups)["platt"][:, 1]
+    mixed = out_of_fold(["platt"], labels, logits, np.ones(1200), 42)["platt"][:, 1]
+    assert all(len(np.unique(honest[groups == g])) == 1 for g in range(40))
+    assert not all(len(np.unique(mixed[groups == g])) == 1 for g in range(40))
+
+
+@pytest.mark.parametrize("groups", [np.arange(200) // 100, np.zeros(200, np.int64)])
+def test_groups_that_leave_a_fold_without_a_class_are_no_folds(groups: Ints) -> None:
+    labels = np.arange(200) // 100  # one class per group
+    logits = np.random.default_rng(0).normal(size=(200, 2)) + np.eye(2)[labels]
+    assert fit_calibration(labels, logits, groups_N=groups) == fit_calibration(labels, logits)

@@ -105,6 +105,9 @@ def test_groups_stay_together_at_their_latest_time(
         assert len(set(times[rows])) == 1 and times[rows][0] == np.nanmax(plain[rows])
     predictor = _trained(credit_space, frame, "class", group_column="branch", time_column="asked")
     assert len(predictor.members) == 5
+    held = predictor.held_out
+    assert held is not None and set(held["groups"]) <= set(range(40))
+    assert len(held["groups"]) == len(held["labels"])  # calibrate() keeps them together
 
 
 def test_the_one_call_form_forwards_columns_and_settings(
