@@ -90,7 +90,8 @@ bench-reading: setup ## a CSV of 2 GB to schema and tensors, beside DuckDB's sca
 .PHONY: bench-export
 bench-export: setup ## an exported predictor beside torch: figures, latency, size, import time
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[export]"
-	@$(BIN)/python -m benchmarks.export
+	@$(BIN)/python -m benchmarks.export --data-dir examples/data --threads 1
+	@$(BIN)/python -m benchmarks.export --report
 
 .PHONY: bench-space
 bench-space: setup ## the embedding space: quality, few labels, tokens, time, columns (a day; goes on where it stopped)

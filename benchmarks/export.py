@@ -1,4 +1,8 @@
-"""An exported predictor beside torch: figures, latency, throughput, disk, import time (`make bench-export`).
+"""An exported predictor beside torch: figures, latency, throughput, disk, import time.
+
+    make bench-export
+    python -m benchmarks.export --data-dir examples/data
+    python -m benchmarks.export --report                # fills the README from the results
 
 German credit, a frozen bag without the models beside the nets. Times are of the graph alone: both sides are handed the
 same tensors, which the codecs have made of raw rows.
@@ -11,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +23,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.machine import machine
+from benchmarks.program import Cells, Program
+from benchmarks.space_cells import Cell, Settings
+from benchmarks.space_tables import markdown
 from featrix_core import EmbeddingSpace, FeatrixInputDataSet, SinglePredictor
-from featrix_core.files import write_json
 from featrix_core.predictor.export import export_predictor
 from featrix_core.predictor.exported import ExportedPredictor
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "examples" / "data" / "german_credit.csv"
-RESULT = ROOT / "benchmarks" / "results" / "export.json"
+SETS = ("german_credit",)
 EPOCHS = 5
 REPEATS = 100
 
@@ -66,19 +70,23 @@ def package_megabytes(name: str) -> float:
     return megabytes(Path(found).parent)
 
 
-def run(folder: Path) -> dict[str, Any]:
+def measure(settings: Settings, name: str) -> dict[str, Any]:
     """All figures."""
-    torch.set_num_threads(1)
-    frame = pd.read_csv(DATA)
+    with tempfile.TemporaryDirectory() as folder:
+        return _measured(pd.read_csv(settings.data_dir / f"{name}.csv"), Path(folder), settings)
+
+
+def _measured(frame: pd.DataFrame, folder: Path, settings: Settings) -> dict[str, Any]:
+    epochs = 1 if settings.quick else EPOCHS
     data = FeatrixInputDataSet(frame, ignore_cols=["class"])
-    space = EmbeddingSpace(data, n_epochs=EPOCHS).train()
+    space = EmbeddingSpace(data, n_epochs=epochs).train()
     predictor = SinglePredictor(space, fine_tune=False, ensemble=False)
-    predictor.prep_for_training(frame, "class").train(n_epochs=EPOCHS)
+    predictor.prep_for_training(frame, "class").train(n_epochs=epochs)
     predictor.save(folder / "bundle")
     started = time.process_time()
     export_predictor(predictor, folder / "export")
     seconds = time.process_time() - started
-    exported = ExportedPredictor.load(folder / "export", threads=1)
+    exported = ExportedPredictor.load(folder / "export", threads=torch.get_num_threads())
     rows = frame.drop(columns=["class"])
     batch = predictor.tokens(rows)
     cells = exported.cells(rows)
@@ -91,11 +99,10 @@ def run(folder: Path) -> dict[str, Any]:
     ):
         rates[name] = round(len(rows) / (milliseconds(call, 10)["p50"] / 1000))
     return {
-        "machine": machine(),
         "members": len(predictor.members),
         "largest_difference": {
             "probabilities": float(np.abs(own - said["probabilities"]).max()),
-            "row_embedding": float(np.abs(space.encode(rows) - said["row_embedding"]).max()),
+            "row embedding": float(np.abs(space.encode(rows) - said["row_embedding"]).max()),
         },
         "one_row_ms": {
             "torch": milliseconds(lambda: predictor._said(one_batch), REPEATS),
@@ -111,21 +118,43 @@ def run(folder: Path) -> dict[str, Any]:
             "onnxruntime": package_megabytes("onnxruntime"),
         },
         "import_seconds": {
-            "single_predictor": seconds_of("import featrix_core.single_predictor"),
-            "exported": seconds_of("import onnxruntime, featrix_core.predictor.exported"),
-            "onnxruntime": seconds_of("import onnxruntime"),
-            "torch": seconds_of("import torch"),
+            "torch": seconds_of("import featrix_core.single_predictor"),
+            "onnx": seconds_of("import onnxruntime, featrix_core.predictor.exported"),
         },
     }
 
 
-def main() -> None:
-    """Write benchmarks/results/export.json and print it."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = run(Path(folder))
-    write_json(RESULT, found)
-    print(RESULT.read_text(encoding="utf-8"))
+def cells(settings: Settings, names: list[str]) -> list[Cell]:
+    """One for each table."""
+    return [Cell(f"export/{name}", partial(measure, settings, name)) for name in names]
 
+
+def report(found: Cells) -> list[str]:
+    """Torch and ONNX Runtime side by side."""
+    cell = found[f"export/{SETS[0]}"]
+    one, disk = cell["one_row_ms"], cell["disk_mb"]
+    rows = [
+        *(
+            [f"one row, ms, {point}", *(f"{one[by][point]:.1f}" for by in ("torch", "onnx"))]
+            for point in ("p50", "p99")
+        ),
+        ["rows per second", *(f"{cell['rows_per_second'][by]:,}" for by in ("torch", "onnx"))],
+        ["import, processor seconds", *(cell["import_seconds"][by] for by in ("torch", "onnx"))],
+        ["bundle or export, MB", disk["bundle"], disk["export"]],
+        ["runtime package, MB", disk["torch"], disk["onnxruntime"]],
+    ]
+    differences = " and ".join(
+        f"{value:.0e} of {what}" for what, value in cell["largest_difference"].items()
+    )
+    return [
+        *markdown(["", "torch", "ONNX Runtime"], rows),
+        "",
+        f"{cell['members']} nets, exported in {cell['export_seconds']} processor seconds. Largest difference over all "
+        f"rows: {differences}. The codecs take {one['codecs']['p50']:.1f} ms more for one raw row on either side.",
+    ]
+
+
+PROGRAM = Program("export", "bench-export", (__doc__ or "").splitlines()[0], SETS, cells, report)
 
 if __name__ == "__main__":
-    main()
+    PROGRAM.main()

@@ -15,6 +15,7 @@ import torch
 
 from benchmarks import (
     embedding_trees,
+    export,
     five_targets,
     guardrails,
     imbalance,
@@ -31,7 +32,8 @@ from benchmarks.space_data import Task, load_targets
 SEEN = {"commit": "abc", "date": "2026-01-01", "threads": 1, "load": 1.0, "code": "x"}
 MACHINE = {"processor": "some", "cores": 2}
 PROGRAMS = tuple(
-    one.PROGRAM for one in (imbalance, five_targets, embedding_trees, guardrails, throughput)
+    one.PROGRAM
+    for one in (imbalance, five_targets, embedding_trees, guardrails, throughput, export)
 )
 
 
