@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from featrix_core.tables.build import build_schema
+from featrix_core.tables.json_reading import printable
 from featrix_core.tables.reading import read_table
 from featrix_core.tables.schema import ColumnType, TableSchema
 from featrix_core.tables.splits import random_split
@@ -24,6 +25,11 @@ def as_table(data: TableLike | FeatrixInputDataSet) -> Table:
     if isinstance(data, FeatrixInputDataSet):
         return data.table
     return data if isinstance(data, Table) else read_table(data)
+
+
+def as_name(name: Any) -> Any:
+    """A column's name as tables have it: those of a DataFrame may be numbers. None stays."""
+    return None if name is None else printable(name)
 
 
 class FeatrixInputDataSet:
@@ -45,8 +51,8 @@ class FeatrixInputDataSet:
         overrides: Mapping[str, ColumnType] | None = None,
     ) -> None:
         self.table = as_table(df)
-        self.ignore_cols = tuple(ignore_cols)
-        self.overrides = dict(overrides or {})
+        self.ignore_cols = tuple(map(as_name, ignore_cols))
+        self.overrides = {as_name(name): type for name, type in (overrides or {}).items()}
 
     def split(
         self, fraction: float = 0.2, seed: int = 42

@@ -21,7 +21,7 @@ from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
-from featrix_core.input_data_set import TableLike, as_table
+from featrix_core.input_data_set import TableLike, as_name, as_table
 from featrix_core.predictor.ensemble import Ensemble
 from featrix_core.predictor.explaining import explain_batch
 from featrix_core.predictor.guardrails import merge_flags, sigma_flags, value_flags
@@ -33,10 +33,9 @@ from featrix_core.predictor.labelled import (
 )
 from featrix_core.predictor.leaks import leak_notices
 from featrix_core.predictor.objective import PredictorNet
-from featrix_core.predictor.outputs import Outputs, fit_outputs
+from featrix_core.predictor.outputs import Outputs, class_probabilities, fit_outputs
 from featrix_core.predictor.plan import PredictorPlan
 from featrix_core.predictor.response import (
-    ClassScores,
     Importance,
     Scores,
     build_frame,
@@ -136,6 +135,7 @@ class SinglePredictor:
                 loss or class weights that were asked for; columns that do not fit the space; a column of the space
                 that is computed from the target.
         """
+        target, group_column, time_column = map(as_name, (target, group_column, time_column))
         refuse_computed_from(self.space, target)
         table = usable_rows(as_table(df))
         schema = describe_target(table, target, type, self.positive_label)
@@ -145,7 +145,7 @@ class SinglePredictor:
         labelled = np.flatnonzero(np.isfinite(labels))
         labels, table = labels[labelled], table.take(labelled)
         weights_N = row_weights(table)
-        groups_N = None if group_column is None else fold_groups(table, group_column)
+        groups_N, grouping = fold_groups(table, group_column) if group_column else (None, ())
         times_N, timing = fold_times(table, time_column, groups_N) if time_column else (None, ())
         table = self.space.enriched(table, target)
         self.coding = coding
@@ -154,7 +154,7 @@ class SinglePredictor:
         batch = self.space.tokenizer.encode(self._typed(table))
         classes, known = coding.classification, self._known()
         leaks = leak_notices(table.drop([target]), known, target, labels, classes, self.seed)
-        self._prepared = schema.notices + timing + unknown + leaks
+        self._prepared = schema.notices + grouping + timing + unknown + leaks
         self.notices = self._prepared
         self._rows = LabelledRows(
             batch, coding.tensor(labels), labels, weights_N, groups_N, times_N, coding.ordered
@@ -276,9 +276,7 @@ class SinglePredictor:
 
     def predict_proba(self, data: TableLike) -> NDArray[np.float64]:
         """Calibrated probabilities (rows, classes), classes as in `classes`."""
-        scores = self.scores(data)
-        assert isinstance(scores, ClassScores)
-        return scores.probabilities_NK
+        return class_probabilities(self.scores(data))
 
     def scores(self, data: TableLike) -> Scores:
         """Calibrated probabilities or numbers with intervals, as arrays."""

@@ -15,8 +15,10 @@ from featrix_core.steps.limits import check_limit
 from featrix_core.steps.outputs import check_output_folder
 from featrix_core.summary import comparison_table, seconds_table
 
-RESERVED = ("space", "steps", "mlartifacts", "..", ".")
+RESERVED = ("space", "steps", "mlartifacts", "mlflow.db", "run.log", "..", ".")
 """Names that a target cannot have: its results would replace other things of the run."""
+LONGEST_NAME = 200
+"""Bytes: file systems take 255, and MLflow 250 characters for a figure's name, which holds the target's."""
 KNOWN = ("data", "targets", "features", "joins", "name", "max_seconds", "settings")
 """Keys of the configuration file; paths in it are relative to the file."""
 
@@ -74,6 +76,12 @@ def run_train_pipeline(
             "There is nothing to run on", remedy="Give --data and --target, or --config with both"
         )
     for target in targets:
+        if len(target.encode()) > LONGEST_NAME:
+            raise FeatrixUserError(
+                f"A folder and figures are named after the target, whose name is longer than {LONGEST_NAME} bytes",
+                column=target,
+                remedy="Rename the target column, or use `featrix fit`, which needs no name for it",
+            )
         if target in RESERVED or "/" in target:
             raise FeatrixUserError(
                 "The work folder uses this name for something else",

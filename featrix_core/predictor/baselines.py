@@ -157,7 +157,8 @@ def fit_baselines(
 
     `linear`: logistic regression (ridge for numbers) on one-hot categories seen at least 5 times,
     standardised numbers and their 10 quantile bins. `lightgbm`: native categoricals, stopped early
-    on an inner 15 % of the rows, at most 2,000 trees per class; left out with more than 20 classes.
+    on an inner 15 % of the rows, at most 2,000 trees per class; left out with more than 20 classes, and where
+    that inner part has no row of a class that the rest has.
 
     Args:
         train: parsed training columns, without the target.
@@ -199,7 +200,11 @@ def fit_baselines(
         if len(y) < n_rows:
             remarks[name] = f"learned from {len(y):,} of {n_rows:,} rows"
         started = time.perf_counter()
-        models[name] = fit(design, y, scalar, seed, drawn.weights)
+        model = fit(design, y, scalar, seed, drawn.weights)
+        if model is None:
+            remarks[name] = "left out, too few rows of its classes to tell when to stop"
+            continue
+        models[name] = model
         seconds[name] = time.perf_counter() - started
     return Baselines(kind, n_classes, schema, columns, categories, models, seconds, remarks)
 
@@ -271,6 +276,8 @@ def _fit_boosted(
     if not scalar:
         # Early stopping cannot score a class that its model never met.
         held = held[np.isin(y[held], np.unique(y[inner]))]
+        if not len(held) or len(np.unique(y[inner])) < 2:
+            return None
     return model.fit(
         design.iloc[inner],
         y[inner],

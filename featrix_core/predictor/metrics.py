@@ -302,19 +302,30 @@ def _calibration_error(labels: Ints, probabilities: Floats) -> Statistic:
 
 def _r_squared(y: Floats, pred: Floats) -> Statistic:
     centred = y - y.mean()
+    least = 1e-9 * float((centred**2).mean())  # less than that is rounding: a resample of one value
 
     def statistic(weights: Floats) -> Floats:
         n = weights.sum(axis=1)
         variance = (weights @ centred**2) / n - ((weights @ centred) / n) ** 2
         error = (weights @ (y - pred) ** 2) / n
-        explained: Floats = 1.0 - error / np.where(variance > 0, variance, np.nan)
+        explained: Floats = 1.0 - error / np.where(variance > least, variance, np.nan)
         return explained
 
     return statistic
 
 
 def _macro(parts: Sequence[Statistic]) -> Statistic:
-    return lambda weights: np.mean([part(weights) for part in parts], axis=0)
+    """Mean over the classes that a resample holds: one without a class of few rows still says something."""
+
+    def statistic(weights: Floats) -> Floats:
+        values = np.stack([part(weights) for part in parts])
+        present = np.isfinite(values)
+        mean: Floats = np.where(present, values, 0.0).sum(axis=0) / np.where(
+            present.any(axis=0), present.sum(axis=0), np.nan
+        )
+        return mean
+
+    return statistic
 
 
 def _statistic(metric: MetricName, labels_N: ArrayLike, pred: ArrayLike) -> Statistic:
@@ -365,7 +376,8 @@ def bootstrap_difference(
 ) -> tuple[float, float, float]:
     """`metric(a) - metric(b)` with its 95 % interval from a paired bootstrap over rows (PRED-7).
 
-    Resamples on which the metric does not exist (a class without rows) are left out.
+    Resamples on which the metric does not exist (one class only) are left out; the mean over more than two
+    classes is of those that a resample holds.
     """
     a, b = _statistic(metric, labels_N, pred_a), _statistic(metric, labels_N, pred_b)
     n_rows = len(np.asarray(labels_N))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featrix_core.errors import FeatrixUserError
 from featrix_core.predictor.calibration import Calibration, fit_calibration
 from featrix_core.predictor.guardrails import imbalance_note
 from featrix_core.predictor.intervals import ConformalInterval, fit_intervals
@@ -133,6 +134,19 @@ class Outputs:
             usual_spread=value["usual_spread"],
             target_width=value["target_width"],
         )
+
+
+def class_probabilities(scores: Scores) -> Floats:
+    """Probabilities (N, K) of a target of classes.
+
+    Raises:
+        FeatrixUserError: the target is a number.
+    """
+    if isinstance(scores, ClassScores):
+        return scores.probabilities_NK
+    raise FeatrixUserError(
+        "A number has no probabilities", remedy="Use predict or scores, which give an interval"
+    )
 
 
 def fit_outputs(

@@ -16,6 +16,7 @@ from featrix_core.predictor.wishes import check_wishes
 from featrix_core.tables.schema import Frozen
 from featrix_core.tables.table import Table
 from featrix_core.tables.targets import TargetSchema, detect_target, encode_target
+from featrix_core.tables.texts import class_text
 
 Floats = NDArray[np.float64]
 FEWEST_LABELS = 10
@@ -135,4 +136,4 @@ def describe_target(
     if positive is None:
         return schema
     check_wishes(schema, positive_label=positive)
-    return schema.model_copy(update={"positive": positive})
+    return schema.model_copy(update={"positive": class_text(positive)})

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from featrix_core.errors import FeatrixUserError
+from featrix_core.tables.texts import class_text
 
 if TYPE_CHECKING:
     from featrix_core.tables.targets import TargetSchema
@@ -42,7 +43,7 @@ def check_wishes(
                 value=positive_label,
                 remedy="Leave positive_label out, or name a target of two classes",
             )
-        if positive_label not in target.classes:
+        if class_text(positive_label) not in target.classes:
             raise FeatrixUserError(
                 "The positive label is not a class of the target",
                 column=target.name,

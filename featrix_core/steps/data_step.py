@@ -119,6 +119,38 @@ def _left_out(config: StepConfig, targets: list[str]) -> list[str]:
     return [*config.ignore, *([group] if group is not None and alone else [])]
 
 
+def _judged(target: TargetSchema, holdout: Table) -> list[Notice]:
+    """That hold-out rows are of classes which no row to train on has.
+
+    Raises:
+        FeatrixUserError: no hold-out row has a label that can be learned.
+    """
+    labels = encode_target(holdout, target)
+    known = labels[np.isfinite(labels)]
+    counts = np.array([target.class_counts[name] for name in target.classes], dtype=np.int64)
+    strange = known[counts[known.astype(np.int64)] == 0] if len(counts) else known[:0]
+    if len(strange) == len(known):
+        raise FeatrixUserError(
+            f"None of {holdout.n_rows} hold-out rows has a label that rows to train on have, so nothing can be "
+            "measured",
+            column=target.name,
+            remedy="Label more rows, or split the rows in another way",
+        )
+    if not len(strange):
+        return []
+    names = [target.classes[code] for code in np.unique(strange).astype(int).tolist()]
+    return [
+        Notice(
+            code="new_classes",
+            column=target.name,
+            figure=len(strange) / len(known),
+            message=f"Target {target.name!r}: {len(strange)} of {len(known)} hold-out rows are of classes that no "
+            f"row to train on has: {', '.join(map(repr, names[:10]))}",
+            action="they cannot be predicted, and figures are of the other rows",
+        )
+    ]
+
+
 def ingest(
     data: str,
     targets: list[str],
@@ -135,7 +167,7 @@ def ingest(
 
     Raises:
         FeatrixUserError: unreadable file, unusable target, a setting that no target can have, no usable column, too
-            few rows.
+            few rows, or none that a target can be measured on.
     """
     config = config or StepConfig()
     read, bad_rows = _read(data, config, seed, on_bytes)
@@ -155,6 +187,7 @@ def ingest(
         encode_target(table, found[0]),
         found[0].kind != "scalar",
         config.holdout,
+        names=found[0].classes,
         targets=targets,
         group_column=config.group_column,
         time_column=config.time_column,
@@ -170,6 +203,7 @@ def ingest(
             )
     # The hold-out has its say on the classes that there are, and on no figure.
     found = [refit_target(target, development) for target in found]
+    notices += [n for target in found for n in _judged(target, holdout)]
     schema = build_schema(
         development, targets=targets, exclude=_left_out(config, targets), overrides=config.types
     )
@@ -186,7 +220,10 @@ def ingest(
         for drift in drifts
         if drift.kl > WARNING_KL
     ]
-    notices += [*split.notices, *(n for t in found for n in t.notices)]
+    told = [
+        n for n in split.notices if n.code != "untrained_classes"
+    ]  # those of all targets are told above
+    notices += [*told, *(n for t in found for n in t.notices)]
     with atomic_directory(Path(out)) as folder:
         pq.write_table(development.arrow, folder / DEVELOPMENT)
         pq.write_table(holdout.arrow, folder / HOLDOUT)

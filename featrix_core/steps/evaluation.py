@@ -29,6 +29,7 @@ from featrix_core.single_predictor import SinglePredictor
 from featrix_core.steps.data_step import DataSet
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.table import Table
+from featrix_core.tables.targets import encode_target
 
 EXPLAINED_ROWS = 100
 EXAMPLES = 3
@@ -64,11 +65,15 @@ def _labelled(model: SinglePredictor, table: Table) -> tuple[Table, NDArray[np.f
 
 
 def holdout_answers(
-    model: SinglePredictor, data: DataSet
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Labels (N,) of the labelled hold-out rows and what the model says: probabilities (N, K) or numbers (N,)."""
-    table, labels = _labelled(model, data.holdout)
-    return labels, _said(model, table)
+    data: DataSet, *models: SinglePredictor
+) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+    """Labels (N,) of the hold-out rows that all models know a label of, as the first one reads them, and what
+    each says: probabilities (N, K) or numbers (N,). N is 0 where the models' labels have nothing in common."""
+    table = data.holdout
+    labels = [m.coding.labels(table) for m in models if m.coding is not None]
+    known = np.flatnonzero(np.isfinite(labels).all(axis=0))
+    rows = table.take(known)
+    return labels[0][known], [_said(model, rows) for model in models]
 
 
 def _said(model: SinglePredictor, table: Table) -> NDArray[np.float64]:
@@ -97,14 +102,17 @@ def evaluate(model: SinglePredictor, data: DataSet) -> dict[str, Any]:
     """All figures of a calibrated predictor, as plain JSON values.
 
     Raises:
-        FeatrixUserError: no hold-out row has a label.
+        FeatrixUserError: no hold-out row has a label that the predictor knows.
     """
     coding = model.coding
     assert coding is not None and model.outputs is not None and model.ensemble is not None
     table, labels = _labelled(model, data.holdout)
+    asked = data.target(coding.target.name)
     if not table.n_rows:
         raise FeatrixUserError(
-            "No hold-out row has a label", column=coding.target.name, remedy="Label more rows"
+            "No hold-out row has a label that rows to train on have",
+            column=asked.name,
+            remedy="Label more rows, or split the rows in another way",
         )
     scores = model.scores(table)
     development, known = _labelled(model, data.development)
@@ -116,6 +124,8 @@ def evaluate(model: SinglePredictor, data: DataSet) -> dict[str, Any]:
         "kind": coding.target.kind,
         "classes": list(coding.classes),
         "holdout_rows": table.n_rows,
+        "holdout_rows_of_new_classes": int(np.isfinite(encode_target(data.holdout, asked)).sum())
+        - table.n_rows,
         "roc": None,
         "confusion": None,
         "importance": _importance(model, table),
@@ -269,12 +279,13 @@ def _numbers(
 ) -> dict[str, Any]:
     shown = np.linspace(0, len(labels) - 1, min(PAIRS, len(labels))).astype(int)
     metrics = regression_metrics(labels, scores.prediction_N, scores.low_N, scores.high_N)
+    ranked = others if "r2" in metrics else {}  # one value explains nothing of itself
     return {
         "metrics": _plain(metrics),
         "baselines": {k: _plain(regression_metrics(labels, said)) for k, said in others.items()},
         "differences": {
             k: list(bootstrap_difference("r2", labels, scores.prediction_N, said))
-            for k, said in others.items()
+            for k, said in ranked.items()
         },
         "actual": labels[shown].tolist(),
         "predicted": scores.prediction_N[shown].tolist(),

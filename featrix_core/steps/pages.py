@@ -247,7 +247,9 @@ def target_section(folder: Path) -> TargetReport:
 def _compared(found: dict[str, Any]) -> str:
     remarks = sorted(found["baseline_remarks"].items())
     told = "".join(f"{name}: {remark}. " for name, remark in remarks)
-    return f"The same hold-out rows for all. {told}{standing(found['selector'])}"
+    strange = found["holdout_rows_of_new_classes"]
+    apart = f" {strange:,} more are of classes that training never saw." if strange else ""
+    return f"The same hold-out rows for all.{apart} {told}{standing(found['selector'])}"
 
 
 def _classification(found: dict[str, Any]) -> Classification:

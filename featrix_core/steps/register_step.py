@@ -55,11 +55,12 @@ def _against_champion(
     ours = SinglePredictor.load(predictor)
     try:
         theirs = SinglePredictor.load(registry.fetch_bundle(champion, work / "champion"))
-        labels, said = holdout_answers(theirs, data)
-        _, own = holdout_answers(ours, data)
+        labels, (said, own) = holdout_answers(data, theirs, ours)
     except FeatrixUserError:
         # The champion cannot read these rows, or is of a format that this version does not read; the review
         # says that there is nothing to compare with, or takes the figures that were registered.
+        return None, None
+    if not len(labels):  # the classes have other names now
         return None, None
     metrics = measure(theirs, labels, said)
     name: MetricName = "roc_auc" if theirs.classes else "r2"

@@ -5,7 +5,7 @@ See `docs/decisions/hold-out.md`. Shape legend: N rows, G groups.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,7 @@ def holdout_split(
     classification: bool,
     fraction: float = 0.2,
     *,
+    names: Sequence[str] | None = None,
     targets: Collection[str] = (),
     group_column: str | None = None,
     time_column: str | None = None,
@@ -52,21 +53,22 @@ def holdout_split(
 
     Args:
         labels_N: class numbers, or numbers; NaN where a row has no label.
+        names: of the classes; without them notices have their numbers.
         targets: columns that say nothing on which side a row belongs; a relabelled row stays put.
 
     Raises:
         FeatrixUserError: a group or time column that does not exist or that cannot split the rows.
     """
     known = np.flatnonzero(np.isfinite(labels_N))
-    classes = labels_N[known].astype(np.int64) if classification else None
+    codes = labels_N[known].astype(np.int64) if classification else None
     groups_N = None if group_column is None else group_codes(table, group_column)
     if time_column is not None:
-        inner = _by_time(table, time_column, known, fraction, classes, groups_N)
+        inner = _by_time(table, time_column, known, fraction, codes, groups_N, names)
     elif groups_N is not None:
         assert group_column is not None
-        inner = _by_group(table, group_column, known, fraction, classes, groups_N)
+        inner = _by_group(table, group_column, known, fraction, codes, groups_N, names)
     else:
-        inner = _by_content(table, known, fraction, classes, targets)
+        inner = _by_content(table, known, fraction, codes, targets, names)
     held = np.sort(known[inner.validation_rows])
     aside = np.zeros(table.n_rows, bool)
     aside[held] = True
@@ -105,20 +107,25 @@ def group_codes(table: Table, column: str) -> Rows:
     return codes
 
 
-def fold_groups(table: Table, column: str) -> Rows:
+def fold_groups(table: Table, column: str) -> tuple[Rows | None, tuple[Notice, ...]]:
     """`group_codes` for folds within a table.
 
+    None and a notice where all rows are of one group: the hold-out may have taken the only other one.
+
     Raises:
-        FeatrixUserError: no such column, or one group only.
+        FeatrixUserError: no such column.
     """
     codes = group_codes(table, column)
-    if len(np.unique(codes)) < 2:
-        raise FeatrixUserError(
-            "Rows can only be split by groups where there are at least two",
-            column=column,
-            remedy="Name a column whose values tell groups apart, or leave group_column out",
-        )
-    return codes
+    if len(np.unique(codes)) > 1:
+        return codes, ()
+    notice = Notice(
+        code="one_group",
+        column=column,
+        message=f"The rows to train on are all of one group of {column!r}",
+        figure=1.0,
+        action="folds do not follow groups",
+    )
+    return None, (notice,)
 
 
 def fold_times(
@@ -165,17 +172,18 @@ def _by_content(
     table: Table,
     known: Rows,
     fraction: float,
-    classes: Rows | None,
+    codes: Rows | None,
     targets: Collection[str],
+    names: Sequence[str] | None,
 ) -> Split:
     keys = row_keys(table, targets)[known]
     distinct = len(np.unique(keys))
     # Where most rows repeat another one, equal rows are the table's usual case and no copies.
     spread = distinct < _COARSE_SHARE * len(keys)
-    if classes is None:
+    if codes is None:
         split = keyed_split(keys, fraction, spread=spread)
     else:
-        split = stratified_split(classes, fraction, keys_N=keys, spread=spread)
+        split = stratified_split(codes, fraction, keys_N=keys, spread=spread, names=names)
     copies = len(keys) - distinct
     if not copies:
         return split
@@ -194,8 +202,9 @@ def _by_group(
     column: str,
     known: Rows,
     fraction: float,
-    classes: Rows | None,
+    codes: Rows | None,
     groups_N: Rows,
+    names: Sequence[str] | None,
 ) -> Split:
     texts = distinct_texts(table.arrow[column])
     count = int(groups_N.max(initial=-1)) + 1
@@ -205,7 +214,7 @@ def _by_group(
     if len(alone):
         keys_G[groups_N[alone]] = row_keys(table, [column])[alone]
     try:
-        return group_split(groups_N[known], keys_G, fraction, classes)
+        return group_split(groups_N[known], keys_G, fraction, codes, names=names)
     except ValueError as error:
         raise FeatrixUserError(
             f"Rows can only be split by groups where there are at least two: {error}",
@@ -233,13 +242,14 @@ def _by_time(
     column: str,
     known: Rows,
     fraction: float,
-    classes: Rows | None,
+    codes: Rows | None,
     groups_N: Rows | None,
+    names: Sequence[str] | None,
 ) -> Split:
     times = _times(table, column)
     chosen = None if groups_N is None else groups_N[known]
     try:
-        split = time_split(times[known], fraction, classes, chosen)
+        split = time_split(times[known], fraction, codes, chosen, names)
     except ValueError as error:
         raise FeatrixUserError(
             f"The rows cannot be split by time: {error}",

@@ -44,6 +44,7 @@ def stratified_split(
     *,
     keys_N: Keys | None = None,
     spread: bool = False,
+    names: Sequence[str] | None = None,
 ) -> Split:
     """Split every class by itself; classes with fewer than `min_samples` rows go to training.
 
@@ -59,6 +60,7 @@ def stratified_split(
             unless they make up more than a tenth of the rows to be held out: such rows are a common
             case, not copies.
         spread: treat all rows of one key as such a common case.
+        names: what the split calls the classes, where `labels` are their numbers.
     """
     _check_fraction(fraction)
     values, codes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
@@ -71,7 +73,7 @@ def stratified_split(
         if count >= least:
             quota = min(max(1, round(count * fraction)), count - 1)
             validation.append(rows[_lowest(keys[rows], quota, spread)])
-    rare = tuple(str(value) for value in values[counts < least].tolist())
+    rare = _told(values[counts < least], names)
     held = np.sort(np.concatenate(validation)).astype(np.int64)
     n_rows, excluded = len(codes), int(counts[counts < least].sum())
     notices = _rare_notices(rare, excluded, n_rows)
@@ -107,6 +109,7 @@ def group_split(
     fraction: float = 0.2,
     labels: NDArray[Any] | None = None,
     min_samples: int = MIN_SAMPLES,
+    names: Sequence[str] | None = None,
 ) -> Split:
     """No group on both sides; stratified as far as whole groups allow.
 
@@ -117,7 +120,7 @@ def group_split(
     Args:
         groups_N: group number of every row, 0 … G-1.
         keys_G: key of every group.
-        labels: class per row; None for numbers.
+        labels: class per row; None for numbers. names: as of `stratified_split`.
 
     Raises:
         ValueError: fewer than two groups.
@@ -152,7 +155,7 @@ def group_split(
     elif taken[sizes > 0].all():
         last = np.flatnonzero(taken)
         taken[last[np.argmax(keys_G[last])]] = False
-    return _one_sided(taken[groups_N], values, codes)
+    return _one_sided(taken[groups_N], _told(values, names), codes)
 
 
 def time_split(
@@ -160,11 +163,12 @@ def time_split(
     fraction: float = 0.2,
     labels: NDArray[Any] | None = None,
     groups_N: Rows | None = None,
+    names: Sequence[str] | None = None,
 ) -> Split:
     """The latest rows validate; rows without a time train.
 
     Rows of one moment stay together; with `groups_N` whole groups do, by the time of their latest
-    row.
+    row. `names`: as of `stratified_split`.
 
     Raises:
         ValueError: fewer than two moments (or groups with one).
@@ -190,7 +194,7 @@ def time_split(
     if groups_N is None:
         held &= known
     values, codes, _ = _classes(labels, n_rows)
-    return _one_sided(held, values, codes)
+    return _one_sided(held, _told(values, names), codes)
 
 
 def kfold(
@@ -216,12 +220,7 @@ def kfold(
             moments than folds; groups and times together.
     """
     # Late, because it takes a second that a refusal of the table should not wait for.
-    from sklearn.model_selection import (
-        GroupKFold,
-        KFold,
-        StratifiedGroupKFold,
-        StratifiedKFold,
-    )
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
     if labels is None and n_rows is None:
         raise ValueError("kfold needs labels or n_rows")
@@ -236,7 +235,11 @@ def kfold(
         if len(np.unique(groups_N)) < n_splits:
             raise ValueError(f"{n_splits} folds need as many groups")
         grouped = StratifiedGroupKFold if labels is not None else GroupKFold
-        chosen = grouped(n_splits, shuffle=True, random_state=seed).split(cells, labels, groups_N)
+        cut = grouped(n_splits, shuffle=True, random_state=seed)
+        chosen = list(cut.split(cells, labels, groups_N))
+        # Few groups of one class each may leave a stratified part empty.
+        if not all(len(held) for _, held in chosen):
+            return kfold(None, n_splits, seed, count, groups_N=groups_N)
     elif labels is None:
         chosen = KFold(n_splits, shuffle=True, random_state=seed).split(cells)
     else:
@@ -328,7 +331,12 @@ def _nearest_groups(groups: Rows, keys_G: Keys, sizes_G: Rows, wanted: float) ->
     return order[: int(np.argmin(np.abs(sums - wanted)))]
 
 
-def _one_sided(held_N: NDArray[np.bool_], values: NDArray[Any], codes: Rows) -> Split:
+def _told(values: NDArray[Any], names: Sequence[str] | None) -> tuple[str, ...]:
+    """What classes are called: as in `names` where they are numbers of these."""
+    return tuple(str(v) if names is None else names[v] for v in values.tolist())
+
+
+def _one_sided(held_N: NDArray[np.bool_], values: Sequence[str], codes: Rows) -> Split:
     """A split whose sides were not chosen class by class: classes without validation are named."""
     held = np.flatnonzero(held_N).astype(np.int64)
     rest = np.flatnonzero(~held_N).astype(np.int64)
@@ -345,12 +353,12 @@ def fold_coverage(
         labels_N: class number of every row; names: of the classes.
     """
     values, codes, _ = _classes(labels_N, len(labels_N))
-    coverage, _, notices = _covered(folds, np.asarray(names)[values], codes)
+    coverage, _, notices = _covered(folds, _told(values, names), codes)
     return coverage, notices
 
 
 def _covered(
-    folds: Sequence[tuple[Rows, Rows]], values: NDArray[Any], codes: Rows
+    folds: Sequence[tuple[Rows, Rows]], values: Sequence[str], codes: Rows
 ) -> tuple[float, tuple[str, ...], tuple[Notice, ...]]:
     """Coverage, the classes that are not validated, and notices."""
     trained, validated = np.zeros((2, len(values)), bool)
@@ -358,9 +366,9 @@ def _covered(
         trained[codes[train]] = True
         validated[codes[held]] = True
     excluded = int((~validated[codes]).sum())
-    rare = tuple(str(value) for value in values[~validated].tolist())
+    rare = tuple(value for value, there in zip(values, validated, strict=True) if not there)
     notices = _rare_notices(rare, excluded, len(codes))
-    untrained = [str(value) for value in values[~trained].tolist()]
+    untrained = [value for value, there in zip(values, trained, strict=True) if not there]
     if untrained:
         notices += (
             Notice(

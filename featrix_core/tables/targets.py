@@ -85,15 +85,13 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
             remedy="Name another target or supply its labels",
         )
     if usable.sum() == 1:
-        only = texts.values[int(np.flatnonzero(usable)[0])]
-        raise FeatrixUserError(
-            "The target is constant, so there is nothing to learn",
-            column=name,
-            value=only,
-            remedy="Name another target or add rows with other values",
-        )
+        raise _constant(column, usable)
     if kind == "scalar" or (kind is None and numeric and not _few_whole_numbers(column)):
         return _scalar_target(table, column)
+    endless = _endless(column)
+    usable &= ~endless
+    if usable.sum() < 2:
+        raise _constant(column, usable)
     levels: tuple[str, ...] | None = None
     notices: tuple[Notice, ...] = ()
     if kind is None:
@@ -102,7 +100,9 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
         levels = requested_order(column, numeric, usable)
         usable &= np.isin(texts.values, levels)
     target = _class_target(table, name, texts, usable, kind, decided, levels)
-    return target.model_copy(update={"notices": (*target.notices, *notices)})
+    return target.model_copy(
+        update={"notices": (*target.notices, *notices, *_unparsed(column, endless))}
+    )
 
 
 def refit_target(target: TargetSchema, rows: Table) -> TargetSchema:
@@ -112,7 +112,7 @@ def refit_target(target: TargetSchema, rows: Table) -> TargetSchema:
     counts 0. Statistics, decimal mark, unit, counts and the rarer class are those of `rows`.
 
     Raises:
-        FeatrixUserError: `rows` have one value only.
+        FeatrixUserError: `rows` have one value only, or too few rows of its classes.
     """
     if target.kind == "scalar":
         return detect_target(rows, target.name, "scalar")
@@ -120,13 +120,15 @@ def refit_target(target: TargetSchema, rows: Table) -> TargetSchema:
     labels = codes[~np.isnan(codes)].astype(np.int64)
     found = np.bincount(labels, minlength=len(target.classes)).tolist()
     counts = dict(zip(target.classes, found, strict=True))
-    if sum(count > 0 for count in found) < 2:
+    seen = {text: count for text, count in counts.items() if count}
+    if len(seen) < 2:
         raise FeatrixUserError(
             "All rows to train on have the same label, so there is nothing to learn",
             column=target.name,
             value=max(counts, key=lambda text: counts[text]),
             remedy="Split the rows in another way, or give more rows of the other classes",
         )
+    _check_repeats(target.name, seen, " among the rows to train on")
     positive = target.positive
     if positive is not None:
         positive = [text for text in target.classes if counts[text] == min(found)][-1]
@@ -159,6 +161,41 @@ def encode_target(table: Table, target: TargetSchema) -> NDArray[np.float64]:
     return encoded
 
 
+def _constant(column: Column, usable_V: NDArray[np.bool_]) -> FeatrixUserError:
+    places = np.flatnonzero(usable_V)
+    return FeatrixUserError(
+        "The target is constant, so there is nothing to learn",
+        column=column.name,
+        value=column.texts.values[int(places[0])] if len(places) else None,
+        remedy="Name another target or add rows with other values",
+    )
+
+
+def _endless(column: Column) -> NDArray[np.bool_]:
+    """Infinity among numbers (V), which is no class of its own."""
+    said = [text.lower().lstrip("+-") in ("inf", "infinity") for text in column.texts.values]
+    endless = np.array(said, dtype=bool)
+    others = ~endless & ~column.texts.soft_V
+    return endless & bool(np.isfinite(column.numbers_V[others]).all())
+
+
+def _unparsed(column: Column, failed_V: NDArray[np.bool_]) -> list[Notice]:
+    """That cells of a target of numbers are none."""
+    count = int(column.texts.counts_V[failed_V].sum())
+    if not count:
+        return []
+    example = column.texts.values[int(np.flatnonzero(failed_V)[0])]
+    return [
+        Notice(
+            code="unparsed_target",
+            message=f"Target {column.name!r}: {count} cells are not numbers, such as {example!r}",
+            column=column.name,
+            figure=float(count),
+            action="rows without a label are left out",
+        )
+    ]
+
+
 def _few_whole_numbers(column: Column) -> bool:
     numbers = column.numbers_V
     distinct = np.unique(numbers[~np.isnan(numbers)])
@@ -182,11 +219,7 @@ def _scalar_target(table: Table, column: Column) -> TargetSchema:
             remedy="Name a numeric target, or leave its kind to detection",
         )
     if len(np.unique(numbers[~np.isnan(numbers)])) < 2:
-        raise FeatrixUserError(
-            "The target is constant, so there is nothing to learn",
-            column=name,
-            remedy="Name another target or add rows with other values",
-        )
+        raise _constant(column, ~np.isnan(numbers))
     large = np.abs(np.nan_to_num(numbers)) > LARGEST_NUMBER
     if large.any():
         raise FeatrixUserError(
@@ -195,17 +228,7 @@ def _scalar_target(table: Table, column: Column) -> TargetSchema:
             value=texts.values[int(np.flatnonzero(large)[0])],
             remedy=f"Correct or empty these cells; numbers up to {LARGEST_NUMBER:g} can be learned",
         )
-    notices = []
-    if n_failed:
-        notices.append(
-            Notice(
-                code="unparsed_target",
-                message=f"Target {name!r}: {n_failed} cells are not numbers, such as {example!r}",
-                column=name,
-                figure=float(n_failed),
-                action="rows without a label are left out",
-            )
-        )
+    notices = _unparsed(column, failed)
     if column.open_decimal is not None:
         notices.append(
             ambiguous_numbers(f"Target {name!r}", name, column.open_decimal, column.decimal)
@@ -276,7 +299,6 @@ def _class_target(
 def _check_classes(
     name: str, counts: dict[str, int], kind: str | None, decided: ColumnType
 ) -> None:
-    n_rows = sum(counts.values())
     example = min(counts)
     if kind == "binary" and len(counts) != 2:
         raise FeatrixUserError(
@@ -291,13 +313,7 @@ def _check_classes(
             value=example,
             remedy="Predict a number, such as the days between two dates",
         )
-    if len(counts) == n_rows and n_rows > 2:
-        raise FeatrixUserError(
-            f"Each of the target's {n_rows} values occurs once, so no class can be learned",
-            column=name,
-            value=example,
-            remedy="Name a target whose classes repeat, or one of numbers",
-        )
+    _check_repeats(name, counts)
     if len(counts) > MOST_CLASSES:
         raise FeatrixUserError(
             f"The target has {len(counts)} classes, more than {MOST_CLASSES}",
@@ -305,13 +321,27 @@ def _check_classes(
             value=example,
             remedy="Merge rare classes or name another target",
         )
+
+
+def _check_repeats(name: str, counts: dict[str, int], where: str = "") -> None:
+    """Whether enough classes occur more than once; `where`: which rows were counted, if not all."""
+    n_rows = sum(counts.values())
+    if len(counts) == n_rows and n_rows > 2:
+        raise FeatrixUserError(
+            f"Each of the target's {n_rows} values occurs once{where}, so no class can be learned",
+            column=name,
+            value=min(counts),
+            remedy="Name a target whose classes repeat, or one of numbers",
+        )
     single = sorted(text for text, count in counts.items() if count == 1)
     enough = len(counts) - len(single)
     if single and (len(counts) == 2 or enough < 2):
         raise FeatrixUserError(
-            f"{len(single)} of the target's {len(counts)} classes have one row only, "
+            f"{len(single)} of the target's {len(counts)} classes have one row only{where}, "
             "so the prediction cannot be validated",
             column=name,
             value=single[0],
-            remedy="Give at least two rows of each class",
+            remedy="Split the rows in another way, or give more rows of these classes"
+            if where
+            else "Give at least two rows of each class",
         )

@@ -99,6 +99,12 @@ def distinct_texts(array: pa.Array | pa.ChunkedArray) -> DistinctTexts:
     return DistinctTexts(kept, codes, counts, soft[~missing])
 
 
+def class_text(value: object) -> str:
+    """What a class is called that a user names by a cell of it: `True`, `1.0` or ` yes`."""
+    told = distinct_texts(pa.array([value])).values
+    return told[0] if told else str(value)
+
+
 def plain_array(chunked: pa.ChunkedArray) -> pa.Array:
     """One array without chunks, extension types and dictionaries."""
     combined = chunked.combine_chunks()
@@ -158,6 +164,7 @@ def _canonical(dictionary: pa.Array) -> NDArray[np.object_]:
     texts = pc.utf8_trim_whitespace(texts)
     # "1.000" stays: where commas are decimal marks, it is a thousand.
     texts = pc.replace_substring_regex(texts, r"^([+-]?(?:0|[1-9]\d*))\.0(?:0|0{3,})?$", r"\1")
+    texts = pc.if_else(pc.equal(texts, "-0"), "0", texts)  # what rounding makes of -0.3
     lowered = pc.utf8_lower(texts)
     texts = pc.if_else(pc.is_in(lowered, pa.array(["true", "false"])), lowered, texts)
     result: NDArray[np.object_] = texts.to_numpy(zero_copy_only=False).astype(object)

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
+
+from featrix_core.errors import FeatrixUserError
+from pipelines.run_command import run_train_pipeline
 
 ROOT = Path(__file__).parents[2]
 FEATRIX = Path(sys.executable).with_name("featrix")
@@ -120,3 +124,14 @@ def test_a_time_limit_reaches_the_training(finished: tuple[Path, str, Path]) -> 
         "max_seconds": 600.0,
         "planned_epochs": json.loads(space.read_text())["training_info"]["epochs"],
     }
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [("run.log", "for something else"), ("q" * 201, "longer than 200")]
+)
+def test_a_target_that_no_folder_can_be_named_after(
+    target: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(FeatrixUserError, match=words):
+        run_train_pipeline({}, "data.csv", [target], tmp_path / "out", 42, None, Console())
+    assert not (tmp_path / "out").exists()

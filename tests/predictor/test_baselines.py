@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.metrics import r2_score, roc_auc_score
 
 from featrix_core.predictor import complexity
-from featrix_core.predictor.baselines import Baselines, design_frame, fit_baselines
+from featrix_core.predictor.baselines import BOOSTED, Baselines, design_frame, fit_baselines
 from featrix_core.predictor.complexity import advise_depth
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.reading import read_table
@@ -200,6 +200,19 @@ def test_boosted_trees_of_many_classes_are_left_out() -> None:
         "linear": "learned from 1,600 of 3,000 rows",
         "lightgbm": "left out, the target has more than 20 classes",
     }
+
+
+def test_few_rows_of_many_classes_cannot_stop_boosting() -> None:
+    """In some order of these rows none that trees would be stopped by is of a class that they learn."""
+    rng = np.random.default_rng(0)
+    y = np.r_[np.zeros(4, np.int64), np.ones(4, np.int64), np.arange(2, 14)]
+    columns = numeric(rng.normal(size=(len(y), 1)))
+    fits = [fit_baselines(columns, rng.permutation(y), "multiclass", seed) for seed in range(30)]
+    without = [one for one in fits if BOOSTED not in one.models]
+    assert 0 < len(without) < len(fits)
+    assert all("when to stop" in one.remarks[BOOSTED] for one in without)
+    for one in fits:
+        assert all(said.shape == (20, 14) for said in one.predict(columns).values())
 
 
 def test_nothing_to_learn_from_is_refused() -> None:

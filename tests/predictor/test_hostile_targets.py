@@ -338,3 +338,26 @@ def test_numbers_that_come_as_texts_are_read(
 ) -> None:
     few = rows.iloc[:5]
     assert _answers(predictor, few.astype(str)) == _answers(predictor, few)
+
+
+# -- names and wishes -----------------------------------------------------------------------------
+
+
+def test_columns_that_numbers_name(space: EmbeddingSpace, rows: pd.DataFrame) -> None:
+    frame = rows.assign(**{"4": np.arange(ROWS) % 2}).rename(columns={"4": 4})
+    predictor = SinglePredictor(space, positive_label=False, fine_tune=False)  # type: ignore[arg-type]
+    with pytest.raises(FeatrixUserError, match="not a class"):
+        predictor.prep_for_training(frame, 4)  # type: ignore[arg-type]
+    predictor = SinglePredictor(space, positive_label=0.0, fine_tune=False)  # type: ignore[arg-type]
+    predictor.prep_for_training(frame, 4)  # type: ignore[arg-type]
+    assert predictor.classes == ("1", "0")
+    flagged = frame.assign(y=frame[4] == 1)
+    predictor = SinglePredictor(space, positive_label=False, fine_tune=False)  # type: ignore[arg-type]
+    assert predictor.prep_for_training(flagged, "y").classes == ("true", "false")
+
+
+def test_a_number_has_no_probabilities(
+    space: EmbeddingSpace, rows: pd.DataFrame, numbers: np.ndarray
+) -> None:
+    with pytest.raises(FeatrixUserError, match="no probabilities"):
+        _trained(space, rows.assign(y=numbers)).predict_proba(rows)

@@ -171,6 +171,25 @@ def test_a_resample_without_a_class_is_left_out() -> None:
     assert 0.0 <= low <= high <= 1.0
 
 
+@pytest.mark.parametrize(("classes", "rows"), [(12, 1), (10, 1), (60, 2)])
+def test_an_area_over_many_small_classes_has_an_interval(classes: int, rows: int) -> None:
+    """Hardly any resample holds all of them."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(classes), rows)
+    p = rng.dirichlet(np.ones(classes), len(y)) + np.eye(classes)[y] / classes
+    area, low, high = m.roc_auc_interval(y, p)
+    assert area == pytest.approx(np.mean([sk.roc_auc_score(y == k, p[:, k]) for k in set(y)]))
+    assert low < area < high
+    assert np.isfinite(m.bootstrap_difference("roc_auc", y, p, p[:, ::-1])).all()
+
+
+def test_resamples_of_one_number_explain_nothing() -> None:
+    y = np.array([0.1] * 23 + [5.3])
+    said = np.linspace(0.0, 1.0, 24)
+    difference, low, high = m.bootstrap_difference("r2", y, said, said[::-1])
+    assert -10.0 < low <= difference <= high < 10.0
+
+
 def test_ten_thousand_rows_take_under_three_seconds() -> None:
     rng = np.random.default_rng(1)
     y = rng.integers(0, 2, 10_000)

@@ -190,7 +190,7 @@ def test_figures_of_targets_are_of_the_development_rows(rows: pd.DataFrame, tmp_
     frame = rows.assign(
         number=np.arange(200),
         amount=[f"{n * 1000}.25" if new else f"{n},5" for n, new in enumerate(late)],
-        verdict=np.where(late, "frozen", rows["class"]),
+        verdict=np.where(late & (np.arange(200) % 2 == 0), "frozen", rows["class"]),
     )
     config = StepConfig(time_column="number")
     ingest(write(frame, tmp_path), ["verdict", "amount", "class"], tmp_path / "out", config=config)
@@ -223,3 +223,52 @@ def test_refusals_leave_nothing_behind(
     with pytest.raises(FeatrixUserError, match=says):
         ingest(data, targets, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["data.csv"]
+
+
+def _later(rows: pd.DataFrame, label: str) -> pd.DataFrame:
+    """The last tenth of the rows are of a class that is new."""
+    frame = rows.assign(day=[f"2024-{1 + k // 20:02d}-{1 + k % 20:02d}" for k in range(200)])
+    frame.loc[frame.index[-20:], "class"] = label
+    return frame
+
+
+def test_hold_out_rows_of_a_new_class_are_told(rows: pd.DataFrame, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    late = StepConfig(time_column="day")
+    ingest(write(_later(rows, "on hold"), tmp_path), ["class"], out, config=late)
+    told = notices(out)
+    assert told["new_classes"]["figure"] == 0.5 and told["new_classes"]["column"] == "class"
+    assert "20 of 40" in told["new_classes"]["message"]
+    assert "'on hold'" in told["new_classes"]["message"]
+    assert "untrained_classes" not in told
+
+
+def test_a_hold_out_that_no_target_can_be_measured_on_is_refused(
+    rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    """The second target is not looked at when rows are held out."""
+    frame = _later(rows, "good").assign(age="")
+    frame.loc[frame.index[:150], "age"] = [str(20 + k % 50) for k in range(150)]
+    late = StepConfig(time_column="day")
+    with pytest.raises(FeatrixUserError, match="None of 40 hold-out rows has a label") as refused:
+        ingest(write(frame, tmp_path), ["class", "age"], tmp_path / "out", config=late)
+    assert refused.value.column == "age"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_with_one_row_to_train_on_is_refused_at_once(
+    rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame = _later(rows, "good").assign(rare="no")
+    frame.loc[frame.index[[3, 198]], "rare"] = "yes"
+    late = StepConfig(time_column="day")
+    with pytest.raises(FeatrixUserError, match="one row only among the rows to train on"):
+        ingest(write(frame, tmp_path), ["rare"], tmp_path / "out", config=late)
+
+
+def test_rare_classes_are_called_by_their_names(rows: pd.DataFrame, tmp_path: Path) -> None:
+    frame = rows.copy()
+    frame.loc[frame.index[:3], "class"] = "disputed"
+    ingest(write(frame, tmp_path), ["class"], tmp_path / "out")
+    assert "disputed" in notices(tmp_path / "out")["rare_classes"]["message"]
+    assert read_json(tmp_path / "out" / "ingest.json")["split"]["rare_classes"] == ["disputed"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,10 @@ from featrix_core import SinglePredictor
 from featrix_core.bundle import verify_bundle
 from featrix_core.errors import FeatrixUserError
 from featrix_core.files import read_json
-from featrix_core.steps import ingest
-from featrix_core.steps.data_step import load_dataset
+from featrix_core.steps.data_step import DataSet, load_dataset
 from featrix_core.steps.evaluation import NETS_ONLY, evaluate, holdout_answers, measure
 from featrix_core.steps.figures import figures
+from featrix_core.tables.reading import read_table
 
 from .conftest import Run
 
@@ -27,6 +27,7 @@ COMMON = {
     "kind",
     "classes",
     "holdout_rows",
+    "holdout_rows_of_new_classes",
     "roc",
     "confusion",
     "importance",
@@ -45,7 +46,7 @@ def test_two_classes(run: Run) -> None:
     assert set(found) == CLASSES
     model = SinglePredictor.load(run.predictor)
     data = load_dataset(run.dataset)
-    labels, said = holdout_answers(model, data)
+    labels, (said,) = holdout_answers(data, model)
     assert said.shape == (40, 2)
     assert found["holdout_rows"] == len(labels) == data.holdout.n_rows
     assert found["classes"] == list(model.classes)
@@ -73,7 +74,7 @@ def test_numbers_with_missing_labels(run: Run) -> None:
     assert set(found) == NUMBERS
     model = SinglePredictor.load(run.numbers)
     data = load_dataset(run.dataset)
-    labels, said = holdout_answers(model, data)
+    labels, (said,) = holdout_answers(data, model)
     cells = data.holdout.to_pandas()["age"]
     assert found["holdout_rows"] == (cells != "").sum() < len(cells)
     assert labels.tolist() == cells[cells != ""].astype(float).tolist()
@@ -113,13 +114,34 @@ def test_calibrating_leaves_a_whole_bundle_with_its_figures(run: Run) -> None:
     assert shown == {key: found[key] for key in ("metrics", "roc", "confusion")}
 
 
-def test_a_hold_out_without_labels_is_refused(rows: pd.DataFrame, run: Run, tmp_path: Path) -> None:
-    """The second target is not looked at when rows are held out."""
-    held = load_dataset(run.dataset).holdout.to_pandas()
-    inside = rows.drop(columns="age").merge(held.drop(columns="age"), how="left", indicator=True)
-    frame = rows.copy()
-    frame.loc[inside["_merge"].eq("both").to_numpy(), "age"] = ""
-    frame.to_csv(tmp_path / "data.csv", index=False)
-    ingest(str(tmp_path / "data.csv"), ["class", "age"], tmp_path / "dataset")
-    with pytest.raises(FeatrixUserError, match="No hold-out row has a label"):
-        evaluate(SinglePredictor.load(run.numbers), load_dataset(tmp_path / "dataset"))
+def test_a_hold_out_that_cannot_be_measured_on(run: Run) -> None:
+    """Neither labels of other names nor numbers that are all the same are an accident."""
+    data = load_dataset(run.dataset)
+    frame = data.holdout.to_pandas()
+    renamed = replace_holdout(data, frame.assign(**{"class": "unheard of"}))
+    with pytest.raises(FeatrixUserError, match="No hold-out row has a label that rows to train on"):
+        evaluate(SinglePredictor.load(run.predictor), renamed)
+    found = evaluate(
+        SinglePredictor.load(run.numbers), replace_holdout(data, frame.assign(age="33"))
+    )
+    assert "r2" not in found["metrics"] and found["metrics"]["rmse"] > 0
+    assert found["differences"] == {}
+    json.dumps(found, allow_nan=False)
+
+
+def test_rows_of_classes_that_training_never_saw_are_counted(run: Run) -> None:
+    data = load_dataset(run.dataset)
+    frame = data.holdout.to_pandas()
+    frame.loc[frame.index[:7], "class"] = "new"
+    target = data.target("class")
+    wider = target.model_copy(update={"classes": (*target.classes, "new")})
+    strange = dataclasses.replace(replace_holdout(data, frame), targets=(wider,))
+    found = evaluate(SinglePredictor.load(run.predictor), strange)
+    assert (found["holdout_rows"], found["holdout_rows_of_new_classes"]) == (33, 7)
+
+
+def replace_holdout(data: DataSet, frame: pd.DataFrame) -> DataSet:
+    class Replaced(DataSet):
+        holdout = read_table(frame)
+
+    return Replaced(data.folder, data.schema, data.targets, data.summary)

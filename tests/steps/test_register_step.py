@@ -7,13 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from featrix_core import bundle
 from featrix_core.bundle import bundle_digest
 from featrix_core.files import read_json
 from featrix_core.registry.store import Registry
-from featrix_core.steps import calibrate, extend_space, register, step_page
+from featrix_core.steps import calibrate, extend_space, ingest, register, step_page
+from featrix_core.steps.data_step import load_dataset
 from featrix_core.steps.figures import figures
 
 from .conftest import Run
@@ -113,6 +115,27 @@ def test_a_champion_of_another_format_is_not_in_the_way(
     register(tmp_path / "old", tmp_path / "space", run.dataset, tmp_path / "first", name="credit")
     monkeypatch.undo()
     register(run.predictor, run.space, run.dataset, tmp_path / "second", name="credit")
+    found = read_json(tmp_path / "second" / "registration.json")
+    assert found["predictor"]["version"] == "2" and found["reasons"]
+
+
+def test_a_champion_of_classes_with_other_names_is_not_compared_with(
+    run: Run, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    from featrix_core import EmbeddingSpace, SinglePredictor
+
+    register(run.predictor, run.space, run.dataset, tmp_path / "first", name="credit")
+    frame = rows.assign(**{"class": rows["class"].map({"good": "1", "bad": "0"})})
+    frame.to_csv(tmp_path / "credit.csv", index=False)
+    ingest(str(tmp_path / "credit.csv"), ["class"], tmp_path / "dataset")
+    model = SinglePredictor(EmbeddingSpace.load(run.space), name="class", fine_tune=False)
+    model.prep_for_training(load_dataset(tmp_path / "dataset").development, "class")
+    model.train(n_epochs=1, calibrate=False).save(tmp_path / "trained")
+    calibrate(tmp_path / "trained", tmp_path / "dataset", tmp_path / "second-model")
+    register(
+        tmp_path / "second-model", run.space, tmp_path / "dataset", tmp_path / "second",
+        name="credit",
+    )  # fmt: skip
     found = read_json(tmp_path / "second" / "registration.json")
     assert found["predictor"]["version"] == "2" and found["reasons"]
 

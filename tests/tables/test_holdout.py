@@ -11,7 +11,7 @@ import pytest
 from featrix_core.errors import FeatrixUserError
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.drift import drift_report
-from featrix_core.tables.holdout import group_codes, holdout_split, row_keys
+from featrix_core.tables.holdout import fold_groups, group_codes, holdout_split, row_keys
 from featrix_core.tables.reading import read_table
 from featrix_core.tables.splits import Split
 from featrix_core.tables.table import Table
@@ -174,3 +174,12 @@ def test_columns_that_cannot_split(
     frame = credit_rows(german_credit).assign(one="same", number=7)
     with pytest.raises(FeatrixUserError, match=says):
         split(frame, **names)
+
+
+def test_rows_of_one_group_have_folds_without_groups() -> None:
+    """Of two sites the hold-out takes one."""
+    table = read_table(pd.DataFrame({"site": ["a"] * 5, "x": range(5)}))
+    groups, (notice,) = fold_groups(table, "site")
+    assert groups is None and (notice.code, notice.column) == ("one_group", "site")
+    groups, notices = fold_groups(read_table(pd.DataFrame({"site": list("abab")})), "site")
+    assert groups is not None and groups.tolist() == [0, 1, 0, 1] and notices == ()

@@ -273,3 +273,22 @@ def test_folds_tell_which_classes_they_validate() -> None:
     assert covered == pytest.approx(0.6)
     assert found["rare_classes"].endswith("excluded: many")
     assert found["untrained_classes"].endswith("only: few")
+
+
+def test_no_fold_of_groups_is_empty() -> None:
+    """Few groups of one class each: stratified folds could leave one without rows."""
+    sizes, classes = [36, 27, 33, 28, 11], [2, 2, 2, 1, 1]
+    groups, labels = np.repeat(np.arange(5), sizes), np.repeat(classes, sizes)
+    folds = kfold(labels, 5, 42, groups_N=groups)
+    assert sorted(len(held) for _, held in folds) == sorted(sizes)
+    assert all(not set(groups[train]) & set(groups[held]) for train, held in folds)
+
+
+def test_splits_call_classes_by_their_names() -> None:
+    labels = np.r_[np.zeros(40, np.int64), np.full(40, 2), np.ones(2, np.int64)]
+    names = ("x", "y", "z")
+    assert stratified_split(labels, names=names).rare_classes == ("y",)
+    assert time_split(np.arange(82.0), labels=labels, names=names).rare_classes == ("x",)
+    groups = np.arange(82) // 2
+    by_group = group_split(groups, random_keys(41, 0), labels=labels, names=names)
+    assert by_group.rare_classes == ("y",)

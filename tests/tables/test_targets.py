@@ -138,3 +138,18 @@ def test_a_scalar_target_keeps_its_decimal_mark_and_unit() -> None:
     np.testing.assert_array_equal(encode_target(data, target), np.arange(40) + 0.5)
     np.testing.assert_array_equal(encode_target(table(["1.000", "2 lb"]), target), [1000.0, np.nan])
     np.testing.assert_array_equal(encode_target(table([1.234, 7.0]), target), [1.234, 7.0])
+
+
+def test_a_negative_zero_is_zero() -> None:
+    found = detect_target(table(np.round([-0.3, 0.2, 1.1, -1.0] * 10).tolist()), "y")
+    assert found.classes == ("-1", "0", "1") and found.class_counts["0"] == 20
+
+
+def test_infinity_is_no_class_of_numbers() -> None:
+    found = detect_target(table([0.0, 1.0, np.inf, -np.inf] * 10), "y")
+    assert (found.kind, found.classes, found.n_missing) == ("binary", ("0", "1"), 20)
+    assert [n.code for n in found.notices] == ["unparsed_target"]
+    words = detect_target(table(["inf", "sup", "min"] * 10), "y")
+    assert words.classes == ("inf", "min", "sup") and words.n_missing == 0
+    with pytest.raises(FeatrixUserError, match="constant"):
+        detect_target(table([1.0, np.inf] * 10), "y")
