@@ -12,12 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from featrix_core.encoders.repeats import repeated
+from featrix_core.tables.timestamps import FIRST_SECOND, LAST_SECOND
 
 FEATURES = 20
 CYCLICAL = 16
 """The first features: sine and cosine of eight turns; four linear ones follow."""
-_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
-"""Seconds since 1970 of the first moment of year 1 and of the last one of 9999."""
 _USUAL = 20.0
 
 
@@ -40,7 +39,7 @@ def _features(
     hours = np.where(np.isfinite(offsets_N), offsets_N, 0.0)
     local = np.where(missing, 0.0, seconds_N) + hours * 3600.0
     # Whole seconds: years like 9999, or 0014 for 2014, lie beyond what nanoseconds can count.
-    whole = np.floor(np.clip(local, _FIRST, _LAST)).astype(np.int64)
+    whole = np.floor(np.clip(local, FIRST_SECOND, LAST_SECOND)).astype(np.int64)
     stamp = pd.DatetimeIndex(whole.astype("datetime64[s]"))
     year = stamp.year.to_numpy(np.float64)
     day_of_year = stamp.dayofyear.to_numpy(np.float64)

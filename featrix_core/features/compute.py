@@ -5,6 +5,7 @@ Shape legend: N rows, V distinct texts of a column.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import singledispatch
 from itertools import pairwise
 from typing import Any
@@ -31,6 +32,7 @@ from featrix_core.features.suggestions import (
     Sum,
 )
 from featrix_core.tables.cleaning import (
+    ISO_FORMAT,
     LAST_CENTURY,
     TIMESTAMP_FORMATS,
     DistinctTexts,
@@ -39,6 +41,9 @@ from featrix_core.tables.cleaning import (
     parse_numbers,
     parse_timestamps,
 )
+from featrix_core.tables.decimal_marks import MarkedColumns
+from featrix_core.tables.fit import is_moment
+from featrix_core.tables.numbers import Decimal, native_decimal
 from featrix_core.tables.reading import read_table
 
 Floats = NDArray[np.float64]
@@ -63,13 +68,29 @@ class FeatureState(BaseModel):
         return value
 
 
-class Cells:
-    """Columns of a frame as numbers, moments or texts, each read once."""
+class NumberForm(BaseModel):
+    """How a column's texts are read as numbers (DATA-3)."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        arrow = read_table(frame).arrow
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decimal: Decimal = "."
+    unit: str | None = None
+
+
+class Cells:
+    """Columns of a frame as numbers, moments or texts, each read once.
+
+    Args:
+        forms: how the training rows' columns of texts are read as numbers. Without it these are the training rows,
+            and `forms` fills as columns are asked for.
+    """
+
+    def __init__(self, frame: pd.DataFrame, forms: Mapping[str, NumberForm] | None = None) -> None:
+        table = read_table(frame)
+        self._marked = MarkedColumns(table) if forms is None else None
+        self.forms = dict(forms or {})
         self._arrow: dict[str, pa.ChunkedArray] = dict(
-            zip(arrow.column_names, arrow.columns, strict=True)
+            zip(table.arrow.column_names, table.arrow.columns, strict=True)
         )
         self._texts: dict[str, DistinctTexts] = {}
 
@@ -93,7 +114,18 @@ class Cells:
             values = self._arrow[name].cast(pa.float64(), safe=False).to_numpy()
             return np.where(np.isfinite(values), values, np.nan)
         texts = self.texts(name)
-        return _by_code(parse_numbers(texts.values), texts.codes_N)
+        if self._marked is not None and name not in self.forms and name in self._marked.table.names:
+            column = self._marked.column(name)
+            self.forms[name] = NumberForm(decimal=column.decimal, unit=column.unit)
+        form = self.forms.get(name, NumberForm())
+        decimal = native_decimal(kind, form.decimal)
+        return _by_code(parse_numbers(texts.values, decimal, form.unit), texts.codes_N)
+
+    def moments(self, name: str, timestamp_format: str) -> tuple[Floats, Floats]:
+        """Seconds since 1970 and hours from UTC of the distinct texts (V), which moments write in their own way."""
+        native = is_moment(self._arrow[name].type)
+        form = ISO_FORMAT if native else timestamp_format
+        return parse_timestamps(self.texts(name).values, form)
 
 
 def _by_code(values_V: Floats, codes_N: NDArray[np.int32]) -> Floats:
@@ -235,7 +267,7 @@ def _(suggestion: DatePart, cells: Cells, state: FeatureState) -> pd.Series:
     texts = cells.texts(suggestion.column)
     if state.timestamp_format is None:  # only in a stored state that was tampered with
         return _series(np.full(len(texts.codes_N), np.nan))
-    seconds_V, offsets_V = parse_timestamps(texts.values, state.timestamp_format)
+    seconds_V, offsets_V = cells.moments(suggestion.column, state.timestamp_format)
     local_V = (seconds_V + offsets_V * 3600) * 1e6
     known = ~np.isnan(local_V)
     moments = np.full(len(local_V), "NaT", dtype="datetime64[us]")

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from featrix_core.errors import FeatrixUserError
-from featrix_core.features.compute import Cells, FeatureState, apply, fit
+from featrix_core.features.compute import Cells, FeatureState, NumberForm, apply, fit
 from featrix_core.features.suggestions import (
     Aggregate,
     AnySuggestion,
@@ -34,6 +34,7 @@ class _Stored(BaseModel):
     suggestions: list[Any]
     exclude: list[str] = []
     states: dict[str, FeatureState] | None = None
+    forms: dict[str, NumberForm] = {}
 
 
 class FeatureEngineer:
@@ -62,6 +63,7 @@ class FeatureEngineer:
         self._suggestions = parse_suggestions(suggestions)
         self._exclude = tuple(exclude)
         self._states: dict[str, FeatureState] | None = None
+        self._forms: dict[str, NumberForm] = {}
         for suggestion in self._suggestions:
             for name in sorted({suggestion.name, *suggestion.inputs} & set(self._exclude)):
                 raise FeatrixUserError(
@@ -115,6 +117,7 @@ class FeatureEngineer:
             "exclude": list(self._exclude),
             "states": states
             and {name: states[name].model_dump(mode="json", exclude_none=True) for name in states},
+            "forms": {name: form.model_dump(mode="json") for name, form in self._forms.items()},
         }
 
     @classmethod
@@ -139,13 +142,13 @@ class FeatureEngineer:
                     "The stored engineer's fitted state does not belong to its suggestions",
                     value=sorted(set(stored.states) ^ set(engineer.names)),
                 )
-            engineer._states = stored.states
+            engineer._states, engineer._forms = stored.states, stored.forms
         return engineer
 
     def _run(
         self, df: pd.DataFrame, states: dict[str, FeatureState], *, fitting: bool, verbose: bool
     ) -> pd.DataFrame:
-        cells = Cells(df)
+        cells = Cells(df, None if fitting else self._forms)
         new: dict[str, Any] = {}
         for suggestion in self._suggestions:
             _check_columns(suggestion, cells)
@@ -165,7 +168,7 @@ class FeatureEngineer:
                     100 * float(values.isna().mean()),
                 )
         if fitting:
-            self._states = states
+            self._states, self._forms = states, dict(sorted(cells.forms.items()))
         return pd.concat([df, pd.DataFrame(new, index=df.index)], axis=1)
 
 

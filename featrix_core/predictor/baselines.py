@@ -22,6 +22,7 @@ from featrix_core.settling import unsettled_is_fine
 from featrix_core.tables.schema import CATEGORICAL, ColumnType, TableSchema
 from featrix_core.tables.table import TypedColumn
 from featrix_core.tables.targets import TargetKind
+from featrix_core.tables.timestamps import FIRST_SECOND, LAST_SECOND
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ _BINS = 10
 _INNER_SHARE = 0.15
 _PATIENCE = 50
 _MAX_TREES = 2000
+_LARGEST = 1e100
 # A stronger penalty than scikit-learn's 1.0, for there are many bins. 5-fold AUC against 1.0:
 # German credit +.008, attrition +.012, telco churn level, titanic -.005.
 _INVERSE_PENALTY = 0.1
@@ -54,7 +56,7 @@ def design_frame(
     for name in names:
         column = typed[name]
         if column.type is ColumnType.SCALAR and column.numbers_N is not None:
-            columns[name] = np.where(column.missing_N, np.nan, column.numbers_N)
+            columns[name] = _held(np.where(column.missing_N, np.nan, column.numbers_N))
         elif column.type is ColumnType.TIMESTAMP and column.numbers_N is not None:
             columns.update(_time_parts(column, column.numbers_N))
         elif column.vectors_NH is not None:
@@ -66,10 +68,19 @@ def design_frame(
     return pd.DataFrame(columns)
 
 
+def _held(numbers_N: Floats) -> Floats:
+    """Numbers whose squares, summed over rows, stay within float64."""
+    return np.clip(numbers_N, -_LARGEST, _LARGEST)
+
+
 def _time_parts(column: TypedColumn, seconds_N: Floats) -> dict[str, Floats]:
     epoch = np.where(column.missing_N, np.nan, seconds_N)
     offsets = np.zeros_like(epoch) if column.offsets_N is None else column.offsets_N
-    local = pd.Series(pd.to_datetime(epoch + 3600.0 * np.nan_to_num(offsets), unit="s"))
+    # Whole seconds: years like 9999 lie beyond what nanoseconds can count.
+    known = np.isfinite(epoch)
+    seconds = np.floor(np.where(known, epoch + 3600.0 * np.nan_to_num(offsets), 0.0))
+    moments = np.clip(seconds, FIRST_SECOND, LAST_SECOND).astype(np.int64).astype("datetime64[s]")
+    local: Any = pd.Series(moments).where(pd.Series(known))
     parts = {
         part: getattr(local.dt, part).to_numpy(dtype=np.float64)
         for part in ("year", "month", "day", "dayofweek", "hour")
@@ -169,6 +180,8 @@ def fit_baselines(
     Raises:
         ValueError: no columns, or only one class.
     """
+    from lightgbm.basic import LightGBMError
+
     frame = design_frame(train, schema)
     if frame.shape[1] == 0:
         raise ValueError("there is no column to fit the baselines on")
@@ -200,7 +213,12 @@ def fit_baselines(
         if len(y) < n_rows:
             remarks[name] = f"learned from {len(y):,} of {n_rows:,} rows"
         started = time.perf_counter()
-        model = fit(design, y, scalar, seed, drawn.weights)
+        try:
+            model = fit(design, y, scalar, seed, drawn.weights)
+        except (ValueError, IndexError, ArithmeticError, LightGBMError) as error:
+            # A yardstick stops no training.
+            remarks[name] = f"left out, it cannot be fitted: {str(error).splitlines()[0]}"
+            continue
         if model is None:
             remarks[name] = "left out, too few rows of its classes to tell when to stop"
             continue
@@ -237,7 +255,12 @@ def _fit_linear(
                 ),
                 numbers,
             ),
-            ("bins", make_pipeline(SimpleImputer(strategy="median"), bins), numbers),
+            (
+                "bins",
+                # Scaled before, as bins narrower than 1e-8 are taken for none.
+                make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), bins),
+                numbers,
+            ),
         ]
     )
     last = Ridge() if scalar else LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)

@@ -24,6 +24,8 @@ from torch import Tensor
 from featrix_core.encoders.tokens import FAMILIES, FAMILY_OF, TokenBatch
 
 PERMUTATIONS = 8
+WIDE, WIDE_PERMUTATIONS = 200, 2
+"""A table with more columns gets fewer orders: mixed rows go with its columns, and each costs more."""
 _MIXED_ROWS = 4096
 """Mixed rows that are answered at once."""
 _CELLS = 4_000_000
@@ -55,7 +57,7 @@ def explained_rows(
     rows: Tensor,
     background: Tensor,
     seed: int = 42,
-    permutations: int = PERMUTATIONS,
+    permutations: int | None = None,
 ) -> ShapleyValues:
     """Contributions of every column with what they add up to.
 
@@ -63,8 +65,11 @@ def explained_rows(
         output: the predictor's answer for a batch (N,), for example the calibrated probability.
         batch: holds the rows to explain and the background rows.
         rows, background: row numbers in `batch`.
+        permutations: orders in which columns come in; by the number of columns when left out.
     """
     columns = batch.missing_NA.shape[1]
+    if permutations is None:
+        permutations = PERMUTATIONS if columns <= WIDE else WIDE_PERMUTATIONS
     values = np.zeros((len(rows), columns))
     generator = torch.Generator().manual_seed(seed)
     # The same orders and background rows for every row: what a row is told does not depend on its company.

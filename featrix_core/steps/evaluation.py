@@ -30,8 +30,11 @@ from featrix_core.steps.data_step import DataSet
 from featrix_core.tables.build import typed_columns
 from featrix_core.tables.table import Table
 from featrix_core.tables.targets import encode_target
+from featrix_core.tables.texts import cell_texts
 
 EXPLAINED_ROWS = 100
+EXPLAINED_CELLS = 1_000_000
+"""Of wide tables fewer rows are explained, ten at least: the work goes with the square of their columns."""
 EXAMPLES = 3
 PAIRS = 1500
 NETS_ONLY = "featrix, nets only"
@@ -172,13 +175,15 @@ def numbers_of(space: EmbeddingSpace, table: Table, names: Sequence[str]) -> NDA
 
 def _importance(model: SinglePredictor, table: Table) -> dict[str, Any]:
     """Importance over a sample of hold-out rows, and a few whole examples."""
-    rows = np.sort(np.random.default_rng(model.seed).permutation(table.n_rows)[:EXPLAINED_ROWS])
+    count = int(np.clip(EXPLAINED_CELLS // len(model.space.schema.names) ** 2, 10, EXPLAINED_ROWS))
+    rows = np.sort(np.random.default_rng(model.seed).permutation(table.n_rows)[:count])
     sample = table.take(rows)
     found = model.explain_table(sample)
     signed = dict(zip(found.names, found.values_NC.mean(axis=0).tolist(), strict=True))
     numbers_NC = numbers_of(model.space, sample, found.names)
     overall = global_importance(found.values_NC, found.names, model.seed, numbers_NC)
-    frame = model.space.enriched(sample).to_pandas()
+    shown = model.space.enriched(sample.take(np.arange(min(EXAMPLES, sample.n_rows)))).arrow
+    cells = {name: cell_texts(shown[name]) for name in found.names}
     answers = model.predict_frame(sample)["prediction"].tolist()
     examples = []
     for row in range(min(EXAMPLES, sample.n_rows)):
@@ -186,7 +191,7 @@ def _importance(model: SinglePredictor, table: Table) -> dict[str, Any]:
         effects = [
             {
                 "name": found.names[k],
-                "value": str(frame[found.names[k]].iloc[row]),
+                "value": str(cells[found.names[k]][row]),
                 "effect": float(found.values_NC[row, k]),
             }
             for k in top

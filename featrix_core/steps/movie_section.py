@@ -14,6 +14,7 @@ from featrix_core.steps.data_step import DataSet
 from featrix_core.steps.names import MOVIE, TIMELINE
 from featrix_core.tables.control import usable_rows
 from featrix_core.tables.targets import TargetSchema, encode_target
+from featrix_core.tables.texts import cell_texts
 from featrix_core.training.snapshots import Movie
 
 
@@ -49,7 +50,7 @@ def movie_section(folder: Path, data: DataSet | None, colour: str) -> shown.Movi
 def colours(sample: Any, target: TargetSchema) -> dict[str, Any]:
     """`labels` of a target with classes, `values` of a number."""
     if target.kind != "scalar":
-        return {"labels": tuple(sample.to_pandas()[target.name].astype(str))}
+        return {"labels": tuple(cell_texts(sample.arrow[target.name]))}
     numbers = encode_target(sample, target).tolist()
     return {"values": tuple(None if np.isnan(v) else v for v in numbers)}
 

@@ -55,6 +55,7 @@ from featrix_core.steps.names import (
 )
 from featrix_core.steps.timeline_step import as_timeline, read_document
 from featrix_core.tables.schema import Notice
+from featrix_core.tables.texts import cell_texts
 
 if TYPE_CHECKING:
     from featrix_core.embedding_space import EmbeddingSpace
@@ -173,11 +174,11 @@ def _sphere(space: EmbeddingSpace, data: DataSet, colour: str) -> Sphere:
     rows = np.sort(np.random.default_rng(space.seed).permutation(table.n_rows)[:SPHERE_ROWS])
     sample = table.take(rows)
     points = space.encode_short(sample)
-    frame = sample.to_pandas()
-    shown = [c for c in space.schema.names if c in frame.columns][:6]
-    cells = frame[shown].astype(str)
+    shown = [c for c in space.schema.names if c in sample.names][:6]
+    cells = [cell_texts(sample.arrow[c]) for c in shown]
     hover = [
-        "\n".join(f"{c}: {v}" for c, v in zip(shown, row, strict=True)) for row in cells.values
+        "\n".join(f"{c}: {v}" for c, v in zip(shown, row, strict=True))
+        for row in zip(*cells, strict=True)
     ]
     target = next((t for t in data.targets if t.name == colour), data.targets[0])
     return Sphere(

@@ -50,6 +50,8 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _plain(array: pa.Array) -> pa.Array:
     if isinstance(array, pa.ExtensionArray):
+        if array.type.extension_name == "arrow.uuid":
+            return text_array([None if c is None else str(c) for c in array.to_pylist()])
         array = array.storage
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -79,7 +81,12 @@ def _plain(array: pa.Array) -> pa.Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a key that a map holds twice, the last one counts
         cells = array.to_pylist(maps_as_pydicts="lossy")
-    return text_array([None if cell is None else json_text(_jsonable(cell)) for cell in cells])
+    return text_array([None if cell is None else nested_text(cell) for cell in cells])
+
+
+def nested_text(cell: object) -> str:
+    """JSON text of lists, dictionaries and what they hold."""
+    return json_text(_jsonable(cell))
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import TextEmbedder, get_default_embedder
 from featrix_core.tables.column import Accepted, Column
-from featrix_core.tables.decimal_marks import marked_column
+from featrix_core.tables.decimal_marks import MarkedColumns
 from featrix_core.tables.filtering import filter_column
 from featrix_core.tables.fit import Reading, asked_form, forced_type, typed_column, typed_from_texts
 from featrix_core.tables.hybrid import find_groups
@@ -39,6 +39,8 @@ from featrix_core.tables.types import TypeDecision, decide_column, native_type
 
 _PARSED = (ColumnType.SCALAR, ColumnType.TIMESTAMP, ColumnType.VECTOR, ColumnType.JSON)
 _RETYPED_CELLS = 20
+_BY_CHANCE = 0.25
+"""How much more of a column's cells than in training may fail to parse before it is taken for another column."""
 """A frozen column is called retyped on no fewer cells than this: a single row has single odd cells."""
 _WHOLE = (ColumnType.VECTOR, ColumnType.JSON)  # never judged as identifiers
 
@@ -71,6 +73,7 @@ def build_schema(
         if name not in table.names:
             raise missing_column(name, table.names)
     model = embedder if embedder is not None else get_default_embedder
+    marked = MarkedColumns(table)
     columns: list[ColumnSchema] = []
     dropped: list[DroppedColumn] = []
     notices: list[Notice] = list(table.notices)
@@ -85,7 +88,7 @@ def build_schema(
             assert vectors is not None
             judged = Column(name, vector_codes(vectors))
         else:
-            judged = marked_column(table, name)
+            judged = marked.column(name)
             decision = decide_column(judged)
         override = overrides.get(name)
         type = override or decision.type
@@ -128,7 +131,7 @@ def typed_columns(table: Table, schema: TableSchema) -> dict[str, TypedColumn]:
     result: dict[str, TypedColumn] = {}
     for column in schema.columns:
         typed = typed_column(column.name, table.arrow[column.name], column.type, column)
-        _require_fit(typed, column, _RETYPED_CELLS)
+        _require_fit(typed, column, _RETYPED_CELLS, _unparsed_share(column))
         result[column.name] = typed
     return result
 
@@ -265,15 +268,24 @@ def _ranked(typed: TypedColumn) -> tuple[tuple[str, ...], tuple[int, ...]]:
     )
 
 
-def _require_fit(typed: TypedColumn, reading: Reading, least_cells: int = 1) -> None:
-    """Refuse a column that is read in one form only and of which most cells have another."""
+def _unparsed_share(column: ColumnSchema) -> float:
+    """Share of the cells that hold something, among the rows of training."""
+    return column.n_unparsed / max(1, column.n_rows - column.n_missing + column.n_unparsed)
+
+
+def _require_fit(
+    typed: TypedColumn, reading: Reading, least_cells: int = 1, usual: float = 0.0
+) -> None:
+    """Refuse a column that is read in one form only and of which most cells have another; `usual`: share of
+    these in training, which few rows may exceed by chance."""
     if typed.type not in _PARSED:
         return
     parsed = int((~typed.missing_N).sum())
-    if typed.n_unparsed <= parsed or typed.n_unparsed + parsed < least_cells:
+    cells = typed.n_unparsed + parsed
+    if cells < least_cells or typed.n_unparsed <= max(0.5, usual + _BY_CHANCE) * cells:
         return
     raise FeatrixUserError(
-        f"{typed.n_unparsed} of {typed.n_unparsed + parsed} cells are not {asked_form(typed.type, reading)}, "
+        f"{typed.n_unparsed} of {cells} cells are not {asked_form(typed.type, reading)}, "
         f"which the column's type {typed.type.value} asks for",
         column=typed.name,
         value=typed.unparsed_examples[0],

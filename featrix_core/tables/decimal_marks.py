@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import pyarrow as pa
 
@@ -13,27 +15,37 @@ from featrix_core.tables.texts import distinct_texts
 _ROWS = 10_000
 
 
-def marked_column(table: Table, name: str) -> Column:
-    """The column called `name`; where its cells leave the decimal mark open, with the table's mark."""
-    array = table.arrow[name]
-    column = Column(name, distinct_texts(array))
-    if not _is_text(array.type):
-        column.written = False
-    elif column.open_decimal is not None:
-        column.likely = table_decimal(table, name)
-    return column
+class MarkedColumns:
+    """Columns of a table; where cells leave the decimal mark open, with that of the others."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    @cached_property
+    def decimal(self) -> Decimal:
+        """`table_decimal`; it takes a look at all columns, so it is asked for once and only if needed."""
+        return table_decimal(self.table)
+
+    def column(self, name: str) -> Column:
+        """The column called `name`."""
+        array = self.table.arrow[name]
+        column = Column(name, distinct_texts(array))
+        if not _is_text(array.type):
+            column.written = False
+        elif column.open_decimal is not None:
+            column.likely = self.decimal
+        return column
 
 
-def table_decimal(table: Table, leave: str) -> Decimal:
+def table_decimal(table: Table) -> Decimal:
     """The mark of most number columns that leave no doubt, by their first rows.
 
     Without any, files with semicolons between their fields have decimal commas, others points.
-    `leave`: the column that asks.
     """
     votes = {".": 0, ",": 0}
     for name in table.names:
         array = table.arrow[name]
-        if name == leave or not _is_text(array.type):
+        if not _is_text(array.type):
             continue
         texts = distinct_texts(array.slice(0, _ROWS))
         hard = ~texts.soft_V

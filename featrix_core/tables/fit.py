@@ -79,13 +79,14 @@ def typed_column(
     if column_schema is None:
         return typed_from_texts(name, texts, type, None)
     own: dict[str, object] = {"decimal": native_decimal(array.type, column_schema.decimal)}
-    if _is_moment(array.type):
+    if is_moment(array.type):
         # Moments that arrive as such are written in one form, whatever the texts of training had.
         own["timestamp_format"] = ISO_FORMAT
     return typed_from_texts(name, texts, type, column_schema.model_copy(update=own))
 
 
-def _is_moment(kind: pa.DataType) -> bool:
+def is_moment(kind: pa.DataType) -> bool:
+    """Whether cells arrive as dates or timestamps, whatever format texts of them have."""
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         kind = kind.value_type
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))

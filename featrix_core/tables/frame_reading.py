@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from featrix_core.tables.arrow_types import nested_text
 from featrix_core.tables.json_reading import printable
 from featrix_core.tables.limits import check_names
 from featrix_core.tables.numbers import clear_points
@@ -30,6 +31,8 @@ def from_pandas(frame: pd.DataFrame) -> pa.Table:
 
 
 def _series_to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
+    if isinstance(series.dtype, pd.PeriodDtype):  # Arrow would count them
+        return _as_text(series)
     kinds = _kinds(series) if series.dtype == object else set()
     if len(kinds) > 1 and all(issubclass(kind, _NUMBERS) and kind is not bool for kind in kinds):
         floats = series.where(series.notna(), np.nan).astype("float64")
@@ -46,10 +49,14 @@ def _series_to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
 
 def _as_text(series: pd.Series) -> pa.Array:
     objects = series.astype(object)
-    text = objects.map(printable, na_action="ignore")
+    text = objects.map(_cell_text, na_action="ignore")
     array = pa.array(text.where(objects.notna(), None), type=pa.string())
     number = objects.map(lambda cell: isinstance(cell, (float, np.floating, Decimal)))
     return pc.if_else(pa.array(number.to_numpy(bool)), clear_points(array), array)
+
+
+def _cell_text(cell: object) -> str:
+    return nested_text(cell) if isinstance(cell, (dict, list, tuple)) else printable(cell)
 
 
 def _kinds(series: pd.Series) -> set[type]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from featrix_core.errors import FeatrixUserError
@@ -32,6 +33,7 @@ from featrix_core.tables.types import detect_type
 
 _HASH_KEY = "featrix hold-out"  # sixteen characters; another key draws another hold-out
 _COARSE_SHARE = 0.5
+_NESTED_ROWS = 2_000
 
 
 def holdout_split(
@@ -87,10 +89,15 @@ def row_keys(table: Table, exclude: Collection[str] = ()) -> Keys:
     for name in table.names:
         if name in exclude or name.startswith(INTERNAL_PREFIX):
             continue
-        texts = distinct_texts(table.arrow[name])
         salt = _hashes([name])[0]
-        cells_V = mixed(_hashes(list(texts.values)) + salt)
-        keys += np.append(cells_V, mixed(np.array([salt], np.uint64)))[texts.codes_N]
+        missing = mixed(np.array([salt], np.uint64))
+        column = table.arrow[name]
+        # Texts of lists take forty times their memory.
+        step = _NESTED_ROWS if pa.types.is_nested(column.type) else max(1, table.n_rows)
+        for start in range(0, table.n_rows, step):
+            texts = distinct_texts(column.slice(start, step))
+            cells_V = mixed(_hashes(list(texts.values)) + salt)
+            keys[start : start + step] += np.append(cells_V, missing)[texts.codes_N]
     return mixed(keys)
 
 

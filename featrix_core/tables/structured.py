@@ -114,10 +114,12 @@ def parse_vector(text: str) -> list[float] | None:
 def text_vectors(values: Sequence[str], dimension: int) -> NDArray[np.float32]:
     """V vectors (V, H) of texts, NaN rows where a text is no vector of this length."""
     rows = np.full((len(values), dimension), np.nan, np.float32)
-    for v, text in enumerate(values):
-        numbers = parse_vector(text)
-        if numbers is not None and len(numbers) == dimension:
-            rows[v] = numbers
+    with np.errstate(over="ignore"):
+        for v, text in enumerate(values):
+            numbers = parse_vector(text)
+            if numbers is not None and len(numbers) == dimension:
+                rows[v] = numbers
+    rows[~np.isfinite(rows).all(axis=1)] = np.nan  # beyond float32
     return rows
 
 

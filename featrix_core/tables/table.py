@@ -69,8 +69,8 @@ class Table:
         return Table(self.arrow.select(kept), self.source, self.notices)
 
     def to_pandas(self) -> pd.DataFrame:
-        """As a DataFrame with a fresh index."""
-        frame: pd.DataFrame = self.arrow.to_pandas()
+        """As a DataFrame with a fresh index; dates are timestamps, as Python's end with the year 9999."""
+        frame: pd.DataFrame = self.arrow.to_pandas(date_as_object=False)
         return frame
 
 

@@ -13,7 +13,7 @@ from featrix_core.tables.build import missing_column
 from featrix_core.tables.class_names import similar_classes_notice
 from featrix_core.tables.cleaning import DistinctTexts, distinct_texts, parse_numbers
 from featrix_core.tables.column import Column
-from featrix_core.tables.decimal_marks import marked_column
+from featrix_core.tables.decimal_marks import MarkedColumns
 from featrix_core.tables.notices import ambiguous_numbers
 from featrix_core.tables.numbers import native_decimal
 from featrix_core.tables.schema import ColumnType, Frozen, Notice
@@ -73,7 +73,7 @@ def detect_target(table: Table, name: str, kind: str | None = None) -> TargetSch
             value=kind,
             remedy="Use one of the four, or leave the kind to detection",
         )
-    column = marked_column(table, name)
+    column = MarkedColumns(table).column(name)
     texts = column.texts
     decided = decide_column(column).type
     numeric = decided is ColumnType.SCALAR

@@ -99,6 +99,13 @@ def distinct_texts(array: pa.Array | pa.ChunkedArray) -> DistinctTexts:
     return DistinctTexts(kept, codes, counts, soft[~missing])
 
 
+def cell_texts(array: pa.Array | pa.ChunkedArray) -> NDArray[np.object_]:
+    """Canonical text of every cell (N), empty where there is none."""
+    texts = distinct_texts(array)
+    shown: NDArray[np.object_] = np.array([*texts.values, ""], dtype=object)[texts.codes_N]
+    return shown
+
+
 def class_text(value: object) -> str:
     """What a class is called that a user names by a cell of it: `True`, `1.0` or ` yes`."""
     told = distinct_texts(pa.array([value])).values

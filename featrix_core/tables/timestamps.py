@@ -69,6 +69,8 @@ LAST_CENTURY = " in 19%y"
 Without it 00 … 40 are 2000 … 2040 and 41 … 99 are 1941 … 1999.
 """
 _LAST_YEAR = 2040
+FIRST_SECOND, LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
+"""Since 1970: the first moment of year 1 and the last one of 9999."""
 _SURE_YEAR, _SURE_YEAR_BEFORE = 2030, 1969  # beyond, the other century is a reading as well
 _FROM_1900 = 2_208_988_800.0
 _ZONED = frozenset({"%H:%M:%S", "%H:%M:%S.%f", "%H:%M"})

@@ -154,3 +154,34 @@ def test_a_column_that_went_missing_is_named(frame: pd.DataFrame, fitted: Featur
     with pytest.raises(FeatrixUserError, match="does not have") as refusal:
         fitted.transform(frame.drop(columns="age"))
     assert refusal.value.column == "age"
+
+
+def test_numbers_are_read_as_the_training_rows_wrote_them() -> None:
+    """Decimal commas, a unit, and what a batch of one row leaves open."""
+    train = pd.DataFrame(
+        {
+            "length": ["3,16", "6,096", "12,5", "0,25"],
+            "weight": ["6.1 kg", "2 kg", "8.5 kg", "1 kg"],
+        }
+    )
+    engineer = FeatureEngineer(
+        [{"kind": "ratio", "name": "share", "numerator": "length", "denominator": "weight"}]
+    )
+    made = engineer.fit_transform(train)["share"]
+    assert made.tolist() == pytest.approx([3.16 / 6.1, 3.048, 12.5 / 8.5, 0.25])
+    again = FeatureEngineer.from_dict(json.loads(json.dumps(engineer.to_dict())))
+    assert again.transform(train.iloc[1:2])["share"].tolist() == pytest.approx([3.048])
+    native = pd.DataFrame({"length": [6.096], "weight": ["2 kg"]})
+    assert again.transform(native)["share"].tolist() == pytest.approx([3.048])
+
+
+def test_moments_that_arrive_as_such_have_the_same_parts() -> None:
+    texts = pd.DataFrame({"day": ["31.01.2020", "15.03.2021", "02.12.2022"]})
+    engineer = FeatureEngineer(
+        [{"kind": "date_part", "name": "month", "column": "day", "part": "month"}]
+    )
+    assert engineer.fit_transform(texts)["month"].tolist() == [1.0, 3.0, 12.0]
+    moments = pd.DataFrame({"day": pd.to_datetime(texts["day"], dayfirst=True)})
+    assert engineer.transform(moments)["month"].tolist() == [1.0, 3.0, 12.0]
+    dates = pd.DataFrame({"day": moments["day"].dt.date})
+    assert engineer.transform(dates)["month"].tolist() == [1.0, 3.0, 12.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.metrics import r2_score, roc_auc_score
 
-from featrix_core.predictor import complexity
+from featrix_core.predictor import baselines, complexity
 from featrix_core.predictor.baselines import BOOSTED, Baselines, design_frame, fit_baselines
 from featrix_core.predictor.complexity import advise_depth
 from featrix_core.tables.build import build_schema, typed_columns
@@ -213,6 +214,47 @@ def test_few_rows_of_many_classes_cannot_stop_boosting() -> None:
     assert all("when to stop" in one.remarks[BOOSTED] for one in without)
     for one in fits:
         assert all(said.shape == (20, 14) for said in one.predict(columns).values())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        5e-7 + 1e-9 * np.random.default_rng(0).normal(size=200),
+        np.where(np.arange(200) % 2 == 0, 0.0, 1e-9),
+        np.r_[1.7976931348623157e308, np.arange(199.0)],
+        np.full(200, 1e307) * np.where(np.arange(200) % 3 == 0, 1.0, -1.0),
+    ],
+    ids=["narrow", "tiny", "one huge", "huge"],
+)
+@pytest.mark.parametrize("kind", ["binary", "scalar"])
+def test_numbers_of_any_size_are_no_trouble(values: NDArray[np.float64], kind: Any) -> None:
+    y = (np.arange(200) % 2).astype(np.float64)
+    typed = {"x": scalar("x", values), "z": scalar("z", y + np.arange(200) % 5)}
+    found = fit_baselines(typed, y, kind)
+    assert set(found.models) == {"linear", BOOSTED} and not found.remarks
+    for said in found.predict(typed).values():
+        assert np.isfinite(said).all()
+
+
+def test_far_dates_with_parts_of_seconds() -> None:
+    seconds = np.r_[np.arange(198) * 1e5 + 0.123456, 253_402_300_799.999, np.nan]
+    missing = np.isnan(seconds)
+    column = TypedColumn("t", ColumnType.TIMESTAMP, missing, numbers_N=seconds)
+    frame = design_frame({"t": column})
+    assert frame["t year"].iloc[[0, 198]].tolist() == [1970.0, 9999.0]
+    assert frame.iloc[199].isna().all()
+    assert fit_baselines({"t": column}, np.arange(200) % 2, "binary").remarks == {}
+
+
+def test_a_yardstick_that_cannot_be_fitted_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise IndexError("index -1 is out of bounds")
+
+    monkeypatch.setattr(baselines, "_fit_linear", refused)
+    typed = {"x": scalar("x", np.arange(60.0))}
+    found = fit_baselines(typed, np.arange(60) % 2, "binary")
+    assert set(found.models) == {BOOSTED}
+    assert "cannot be fitted: index -1" in found.remarks["linear"]
 
 
 def test_nothing_to_learn_from_is_refused() -> None:

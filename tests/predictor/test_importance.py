@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featrix_core import EmbeddingSpace, SinglePredictorMLP
 from featrix_core.encoders.tokens import TokenBatch
 from featrix_core.input_data_set import as_table
+from featrix_core.predictor import importance
 from featrix_core.predictor.importance import PERMUTATIONS, explained_rows
 from featrix_core.tables.build import typed_columns
 
@@ -149,3 +150,13 @@ def test_a_predictors_importance_adds_up(
     values = shapley_values(output, batch, torch.arange(3), torch.tensor([3]))
     positive = predictor.predict_proba(rows)[:, 1]
     np.testing.assert_allclose(values.sum(axis=1), positive[:3] - positive[3], atol=1e-5)
+
+
+def test_wide_tables_get_fewer_orders(batch: TokenBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [explained_rows(_weight, batch, OWN, torch.arange(20, 60))]
+    monkeypatch.setattr(importance, "WIDE", 2)
+    found.append(explained_rows(_weight, batch, OWN, torch.arange(20, 60)))
+    few = explained_rows(_weight, batch, OWN, torch.arange(20, 60), permutations=2)
+    np.testing.assert_array_equal(found[1].values_BA, few.values_BA)
+    assert found[0].base != found[1].base
+    assert max(one.error_B.max() for one in found) < 1e-9

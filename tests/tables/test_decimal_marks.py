@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from featrix_core.tables import decimal_marks
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.reading import read_table
 from featrix_core.tables.table import Table
@@ -66,3 +67,15 @@ def test_numbers_that_arrive_as_numbers_are_not_open() -> None:
     table = read_table(frame)
     assert _first(table, "x") == 1.234
     assert not [n for n in build_schema(table).notices if n.code == "ambiguous_numbers"]
+
+
+def test_the_neighbours_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide table of open marks would ask all columns for every column."""
+    asked = []
+    monkeypatch.setattr(
+        decimal_marks, "table_decimal", lambda table: asked.append(len(table.names)) or ","
+    )
+    cells = {f"c{k}": [f"{n + k},{190 + n}" for n in range(_LINES)] for k in range(8)}
+    table = read_table(pd.DataFrame(cells))
+    schema = build_schema(table)
+    assert asked == [8] and {c.decimal for c in schema.columns} == {","}
