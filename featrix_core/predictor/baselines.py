@@ -169,7 +169,7 @@ def fit_baselines(
     `linear`: logistic regression (ridge for numbers) on one-hot categories seen at least 5 times,
     standardised numbers and their 10 quantile bins. `lightgbm`: native categoricals, stopped early
     on an inner 15 % of the rows, at most 2,000 trees per class; left out with more than 20 classes, and where
-    that inner part has no row of a class that the rest has.
+    the rest has one class only or none of the inner part's. One that cannot be fitted is left out with a remark.
 
     Args:
         train: parsed training columns, without the target.
@@ -217,7 +217,9 @@ def fit_baselines(
             model = fit(design, y, scalar, seed, drawn.weights)
         except (ValueError, IndexError, ArithmeticError, LightGBMError) as error:
             # A yardstick stops no training.
-            remarks[name] = f"left out, it cannot be fitted: {str(error).splitlines()[0]}"
+            remarks[name] = (
+                f"left out, it cannot be fitted: {(str(error) or repr(error)).splitlines()[0]}"
+            )
             continue
         if model is None:
             remarks[name] = "left out, too few rows of its classes to tell when to stop"

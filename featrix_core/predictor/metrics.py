@@ -302,11 +302,12 @@ def _calibration_error(labels: Ints, probabilities: Floats) -> Statistic:
 
 def _r_squared(y: Floats, pred: Floats) -> Statistic:
     centred = y - y.mean()
-    least = 1e-9 * float((centred**2).mean())  # less than that is rounding: a resample of one value
 
     def statistic(weights: Floats) -> Floats:
         n = weights.sum(axis=1)
-        variance = (weights @ centred**2) / n - ((weights @ centred) / n) ** 2
+        squares = (weights @ centred**2) / n
+        variance = squares - ((weights @ centred) / n) ** 2
+        least = 1e-12 * squares  # less is rounding: a resample of one value
         error = (weights @ (y - pred) ** 2) / n
         explained: Floats = 1.0 - error / np.where(variance > least, variance, np.nan)
         return explained

@@ -131,8 +131,9 @@ def _judged(target: TargetSchema, holdout: Table) -> list[Notice]:
     strange = known[counts[known.astype(np.int64)] == 0] if len(counts) else known[:0]
     if len(strange) == len(known):
         raise FeatrixUserError(
-            f"None of {holdout.n_rows} hold-out rows has a label that rows to train on have, so nothing can be "
-            "measured",
+            f"None of {holdout.n_rows} hold-out rows has a label"
+            + (" that rows to train on have" if len(known) else "")
+            + ", so nothing can be measured",
             column=target.name,
             remedy="Label more rows, or split the rows in another way",
         )

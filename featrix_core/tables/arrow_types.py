@@ -13,6 +13,7 @@ import json
 import warnings
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -167,4 +168,6 @@ def _jsonable(value: Any) -> Any:
         return str(value)
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return _jsonable(value.tolist())
     return json.loads(json.dumps(value, default=str))

@@ -39,9 +39,9 @@ from featrix_core.tables.types import TypeDecision, decide_column, native_type
 
 _PARSED = (ColumnType.SCALAR, ColumnType.TIMESTAMP, ColumnType.VECTOR, ColumnType.JSON)
 _RETYPED_CELLS = 20
+"""A frozen column is called retyped on no fewer cells than this: a single row has single odd cells."""
 _BY_CHANCE = 0.25
 """How much more of a column's cells than in training may fail to parse before it is taken for another column."""
-"""A frozen column is called retyped on no fewer cells than this: a single row has single odd cells."""
 _WHOLE = (ColumnType.VECTOR, ColumnType.JSON)  # never judged as identifiers
 
 
@@ -122,8 +122,9 @@ def typed_columns(table: Table, schema: TableSchema) -> dict[str, TypedColumn]:
 
     Raises:
         FeatrixUserError: a column is missing, or more than half of the cells of a number or
-            timestamp column do not parse (the column was retyped); fewer than 20 cells are no
-            evidence of that, those that do not parse are missing.
+            timestamp column do not parse, and a quarter more of them than in training (the column
+            was retyped); fewer than 20 cells are no evidence of that, those that do not parse are
+            missing.
     """
     for name in schema.names:
         if name not in table.names:

@@ -31,9 +31,7 @@ def read_parquet(
             names = file.schema_arrow.names
             check_names(names, where)
             # pandas stores a non-trivial index as extra columns; it is no column of the table.
-            stored = (file.schema_arrow.pandas_metadata or {}).get("index_columns", [])
-            index = [name for name in stored if isinstance(name, str)]
-            kept = [n for n in names if n not in index or not n.startswith("__index_level_")]
+            kept = [name for name in names if not name.startswith("__index_level_")]
             rows = max(1, min(_MOST_BATCH_ROWS, _BATCH_CELLS // len(names)))
             positions = [names.index(name) for name in kept]
             for batch in file.iter_batches(batch_size=rows):

@@ -202,7 +202,9 @@ def _finished(
         notices = (*notices, sampled)
     full = replace(source, rows_read=sample.n_seen, bad_rows=bad.count)
     known = bad if bad.count and arrow.num_rows == sample.n_seen else None
-    return Table(arrow.replace_schema_metadata(None), full, notices, known)
+    # What pandas stores of an index is no column of the table, in Parquet or in what was made of it.
+    kept = [name for name in arrow.column_names if not name.startswith("__index_level_")]
+    return Table(arrow.select(kept).replace_schema_metadata(None), full, notices, known)
 
 
 def _ending(name: str) -> str:

@@ -333,7 +333,7 @@ def _nearest_groups(groups: Rows, keys_G: Keys, sizes_G: Rows, wanted: float) ->
 
 def _told(values: NDArray[Any], names: Sequence[str] | None) -> tuple[str, ...]:
     """What classes are called: as in `names` where they are numbers of these."""
-    return tuple(str(v) if names is None else names[v] for v in values.tolist())
+    return tuple(names[v] if names else str(v) for v in values.tolist())
 
 
 def _one_sided(held_N: NDArray[np.bool_], values: Sequence[str], codes: Rows) -> Split:

@@ -31,6 +31,9 @@ class Source:
     bad_rows: int = 0
 
 
+_DATES = {kind: pd.ArrowDtype(kind) for kind in (pa.date32(), pa.date64())}
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows as read: text from CSV (nothing parsed yet), native Arrow types from Parquet.
@@ -69,8 +72,8 @@ class Table:
         return Table(self.arrow.select(kept), self.source, self.notices)
 
     def to_pandas(self) -> pd.DataFrame:
-        """As a DataFrame with a fresh index; dates are timestamps, as Python's end with the year 9999."""
-        frame: pd.DataFrame = self.arrow.to_pandas(date_as_object=False)
+        """As a DataFrame with a fresh index; dates stay Arrow's own, as Python's end with the year 9999."""
+        frame: pd.DataFrame = self.arrow.to_pandas(types_mapper=_DATES.get)
         return frame
 
 

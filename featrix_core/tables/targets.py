@@ -176,7 +176,7 @@ def _endless(column: Column) -> NDArray[np.bool_]:
     said = [text.lower().lstrip("+-") in ("inf", "infinity") for text in column.texts.values]
     endless = np.array(said, dtype=bool)
     others = ~endless & ~column.texts.soft_V
-    return endless & bool(np.isfinite(column.numbers_V[others]).all())
+    return endless & bool(others.any() and np.isfinite(column.numbers_V[others]).all())
 
 
 def _unparsed(column: Column, failed_V: NDArray[np.bool_]) -> list[Notice]:

@@ -108,7 +108,10 @@ def cell_texts(array: pa.Array | pa.ChunkedArray) -> NDArray[np.object_]:
 
 def class_text(value: object) -> str:
     """What a class is called that a user names by a cell of it: `True`, `1.0` or ` yes`."""
-    told = distinct_texts(pa.array([value])).values
+    try:
+        told = distinct_texts(pa.array([value])).values
+    except pa.ArrowException:
+        told = ()
     return told[0] if told else str(value)
 
 

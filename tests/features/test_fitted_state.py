@@ -12,6 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from featrix_core.errors import FeatrixUserError
 from featrix_core.features.engineer import FeatureEngineer
+from featrix_core.tables.reading import read_table
 
 EVERY_KIND: list[dict[str, Any]] = [
     {"kind": "ratio", "name": "rate", "numerator": "credit_amount", "denominator": "duration"},
@@ -185,3 +186,29 @@ def test_moments_that_arrive_as_such_have_the_same_parts() -> None:
     assert engineer.transform(moments)["month"].tolist() == [1.0, 3.0, 12.0]
     dates = pd.DataFrame({"day": moments["day"].dt.date})
     assert engineer.transform(dates)["month"].tolist() == [1.0, 3.0, 12.0]
+
+
+def test_dates_are_the_same_texts_in_every_format() -> None:
+    days = ["2020-01-05", "2020-01-06", "2020-01-05", "2020-01-06"]
+    texts = pd.DataFrame({"day": days, "paid": [2.0, 3.0, 4.0, 5.0]})
+    engineer = FeatureEngineer(
+        [
+            {
+                "kind": "aggregate",
+                "name": "mean",
+                "column": "paid",
+                "by": "day",
+                "statistic": "mean",
+            },
+            {
+                "kind": "flag",
+                "name": "first",
+                "conditions": [{"column": "day", "op": "in", "values": days[:1]}],
+            },
+        ]
+    )
+    made = engineer.fit_transform(texts)
+    dates = read_table(texts.assign(day=pd.to_datetime(texts["day"]).dt.date)).to_pandas()
+    again = engineer.transform(dates)
+    assert made["mean"].tolist() == again["mean"].tolist() == [3.0, 4.0, 3.0, 4.0]
+    assert made["first"].tolist() == again["first"].tolist()

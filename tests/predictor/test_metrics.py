@@ -188,6 +188,9 @@ def test_resamples_of_one_number_explain_nothing() -> None:
     said = np.linspace(0.0, 1.0, 24)
     difference, low, high = m.bootstrap_difference("r2", y, said, said[::-1])
     assert -10.0 < low <= difference <= high < 10.0
+    heavy = np.r_[np.random.default_rng(0).normal(size=300), 2e6]
+    _, low, high = m.bootstrap_difference("r2", heavy, heavy * 0.9, heavy * 0.8 + 1.0)
+    assert high - low > 0.1, "rows without the one far number are a sound resample"
 
 
 def test_ten_thousand_rows_take_under_three_seconds() -> None:

@@ -272,3 +272,14 @@ def test_rare_classes_are_called_by_their_names(rows: pd.DataFrame, tmp_path: Pa
     ingest(write(frame, tmp_path), ["class"], tmp_path / "out")
     assert "disputed" in notices(tmp_path / "out")["rare_classes"]["message"]
     assert read_json(tmp_path / "out" / "ingest.json")["split"]["rare_classes"] == ["disputed"]
+
+
+@pytest.mark.parametrize("column", ["time_column", "group_column"])
+def test_a_target_of_numbers_with_groups_or_time(
+    column: str, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame = rows.assign(place=np.arange(200) // 4)
+    config = StepConfig.model_validate({column: "place"})
+    ingest(write(frame, tmp_path), ["age"], tmp_path / "out", config=config)
+    held = load_dataset(tmp_path / "out").holdout.to_pandas()["place"].astype(int)
+    assert 35 <= len(held) <= 45 and (column == "group_column" or held.min() == 40)

@@ -36,7 +36,10 @@ def test_dates_that_python_has_no_year_for(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "dates.parquet")
     read = read_table(tmp_path / "dates.parquet")
     frame = read.to_pandas()
-    assert frame["until"].iloc[1] == pd.Timestamp("2020-01-01")
+    assert frame["until"].iloc[1] == dt.date(2020, 1, 1)
+    again = read_table(frame)
+    for name in ("until", "seen"):
+        assert cell_texts(again.arrow[name]).tolist() == cell_texts(read.arrow[name]).tolist()
     assert list(frame.columns) == ["until", "seen", "x"]
     assert cell_texts(read.arrow["until"])[1] == "2020-01-01"
     assert all(text for text in cell_texts(read.arrow["seen"]))
@@ -54,9 +57,11 @@ def test_identifiers_and_periods_are_texts() -> None:
 
 def test_nested_cells_of_several_kinds_are_json() -> None:
     cells = [{"v": 1}, {"v": "abc"}, ["a", 1], {"v": [1, "x"], "when": dt.date(2020, 1, 5)}]
+    cells += [{"v": np.int64(2)}, {"v": np.array([1.5, 2.0])}]
     texts = cell_texts(read_table(pd.DataFrame({"cell": cells})).arrow["cell"])
     parsed = [json.loads(text) for text in texts]
     assert parsed[:3] == cells[:3] and parsed[3]["when"] == "2020-01-05"
+    assert parsed[4:] == [{"v": 2}, {"v": [1.5, 2.0]}]
     alone = cell_texts(read_table(pd.DataFrame({"cell": cells[:1]})).arrow["cell"])
     assert alone[0] == texts[0], "a cell is the same text in whatever company it comes"
 
@@ -80,12 +85,12 @@ def test_keys_of_long_lists_take_little_memory() -> None:
     np.testing.assert_array_equal(row_keys(again), keys[2_500:3_500])
 
 
-def test_a_column_called_like_an_index_of_pandas(tmp_path: Path) -> None:
+def test_an_index_of_pandas_is_no_column_in_any_format(tmp_path: Path) -> None:
     frame = pd.DataFrame({"__index_level_0__": ["a", "b"], "x": [1, 2]})
-    pq.write_table(pa.table(dict(frame.items())), tmp_path / "plain.parquet")
-    assert read_table(tmp_path / "plain.parquet").names == ["__index_level_0__", "x"]
-    frame[["x"]].set_index(pd.Index([5, 9])).to_parquet(tmp_path / "indexed.parquet")
-    assert read_table(tmp_path / "indexed.parquet").names == ["x"]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    pq.write_table(pa.table(dict(frame.items())), tmp_path / "rows.parquet")
+    for source in (frame, tmp_path / "rows.csv", tmp_path / "rows.parquet"):
+        assert read_table(source).names == ["x"]
 
 
 def test_few_rows_may_hold_more_notes_among_numbers_than_training() -> None:

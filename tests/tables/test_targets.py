@@ -151,5 +151,6 @@ def test_infinity_is_no_class_of_numbers() -> None:
     assert [n.code for n in found.notices] == ["unparsed_target"]
     words = detect_target(table(["inf", "sup", "min"] * 10), "y")
     assert words.classes == ("inf", "min", "sup") and words.n_missing == 0
+    assert detect_target(table(["inf", "none"] * 10), "y").classes == ("inf", "none")
     with pytest.raises(FeatrixUserError, match="constant"):
         detect_target(table([1.0, np.inf] * 10), "y")
