@@ -34,11 +34,12 @@ from featrix_core.tables.splits import (
     stratified_split,
     time_split,
 )
-from featrix_core.training.device import deterministic
+from featrix_core.training.device import deterministic, threads_for
 from featrix_core.training.loop import Progress, run_loop
 from featrix_core.training.timeline import Timeline
 
-CHUNK = 2048
+CHUNK = 512
+"""Rows that a bag answers at once: what its heads compute for them stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def bag_answer(
     the members'. In chunks of rows; members on one frozen space share its encoding."""
     answers, spreads = [], []
     for start in range(0, max(batch.n_rows, 1), CHUNK):
-        with evaluating(nn.ModuleList(members)):
+        with threads_for(batch.n_rows), evaluating(nn.ModuleList(members)):
             logits = _logits(members, batch.rows(slice(start, start + CHUNK)))
         said = torch.stack([combine(logits_EBO, classification) for logits_EBO in logits])
         joined = torch.logsumexp(said, dim=0) - math.log(len(said))

@@ -27,6 +27,7 @@ from featrix_core.predictor.agreement import ColumnAgreement, ColumnAxes
 from featrix_core.predictor.guardrails import FOLDS, UNUSUAL_SIGMA, GuardrailReference
 from featrix_core.predictor.sigma_scale import SigmaScale
 from featrix_core.space.model import SpaceModel, evaluating
+from featrix_core.training.device import threads_for
 
 Floats = NDArray[np.float64]
 
@@ -95,10 +96,11 @@ class RowGuard:
 
         A chunk of rows at a time: their encodings take a thousand times the memory of what is told of them.
         """
-        parts = [
-            self._surprise(model, batch.rows(slice(start, start + _CHUNK)))
-            for start in range(0, max(batch.n_rows, 1), _CHUNK)
-        ]
+        with threads_for(batch.n_rows):
+            parts = [
+                self._surprise(model, batch.rows(slice(start, start + _CHUNK)))
+                for start in range(0, max(batch.n_rows, 1), _CHUNK)
+            ]
         return Surprise(
             np.concatenate([part.sigma_N for part in parts]),
             np.concatenate([part.parts_N3 for part in parts]),

@@ -26,7 +26,7 @@ def from_pandas(frame: pd.DataFrame) -> pa.Table:
     """
     names = [printable(name) for name in frame.columns]
     check_names(names, "DataFrame")
-    columns = [_series_to_arrow(frame.iloc[:, position]) for position in range(len(names))]
+    columns = [_series_to_arrow(series) for _, series in frame.items()]
     return pa.table(columns, names=names)
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 _T = TypeVar("_T")
+FEW_ROWS = 128
+"""Up to so many rows are answered by one thread."""
 _MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
@@ -38,6 +40,20 @@ def moved(batch: _T, device: torch.device) -> _T:
     if all(there[name] is tensors[name] for name in there):
         return batch
     return replace(batch, **there)  # type: ignore[type-var]
+
+
+@contextmanager
+def threads_for(rows: int) -> Iterator[None]:
+    """One thread of torch for a while where there are few rows; more would wait for one another longer than work."""
+    before = torch.get_num_threads()
+    if rows > FEW_ROWS or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
