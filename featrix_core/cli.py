@@ -322,7 +322,7 @@ def show_lineage(
     from featrix_core.registry.lineage import lineage
     from featrix_core.registry.store import Registry
 
-    print(lineage(Registry(workdir=workdir), model).tree())  # noqa: T201 (the command's answer)
+    print(lineage(Registry.existing(workdir), model).tree())  # noqa: T201 (the command's answer)
 
 
 @app.command()
@@ -339,7 +339,7 @@ def rollback(
     from featrix_core.registry.promotion import rollback as roll
     from featrix_core.registry.store import Registry
 
-    for alias, ref in sorted(roll(Registry(workdir=workdir), name).items()):
+    for alias, ref in sorted(roll(Registry.existing(workdir), name).items()):
         print(f"{alias}: {ref.name} version {ref.version}")  # noqa: T201 (the command's answer)
 
 

@@ -35,7 +35,7 @@ class FeatrixUserError(FeatrixError):
         # What libraries say may run over several lines; a user is told one sentence.
         lines = (line.strip() for line in self.what.splitlines())
         text = " ".join(line for line in lines if line).rstrip(".")
-        if self.column is not None:
+        if self.column is not None and repr(self.column) not in text:
             text += f" (column {self.column!r})"
         if self.value is not None:
             text += f" (value {_short(str(self.value))!r})"

@@ -40,4 +40,9 @@ def comparison_table(
     table.add_row("[bold]featrix[/bold]", *(f"[bold]{ours[name]:.4f}[/bold]" for name in shown))
     for name, figures in sorted(others.items()):
         table.add_row(name, *(f"{figures[key]:.4f}" if key in figures else "" for key in shown))
+    served = ours.get("accuracy_at_threshold")
+    if served is not None and served != ours["accuracy"]:
+        table.caption = (
+            f"Accuracy is that of the likelier class; answers follow the threshold: {served:.4f}"
+        )
     return table

@@ -271,7 +271,9 @@ def load_suggestions(path: str | Path) -> list[object]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise FeatrixUserError(
-            "The suggestion file is no valid JSON", column=path.name, value=error
+            f"The file of engineered columns {path.name!r} is no valid JSON",
+            value=error,
+            remedy="Mend it at that place; examples/german_credit_features.json shows the form",
         ) from error
     if isinstance(raw, list):
         return raw

@@ -37,6 +37,8 @@ LARGEST_VOCABULARY = 100
 """Categories, in order of frequency, that a linear model tells apart."""
 _CODE_WIDTH, _LEAST_BINS = 1_000, 8
 """A linear model reads about so many piecewise-linear bins over all numbers, and at least so many of one."""
+_LARGEST_RANK = 1e18
+"""Categories that are larger numbers count as this one: float32 has to hold its square."""
 _SAMPLE = 5_000
 
 
@@ -279,9 +281,10 @@ def _ranks(column: ColumnSchema) -> NDArray[np.float32] | None:
     if column.levels:
         return np.asarray(column.levels, np.float32)
     try:
-        return np.asarray([float(text) for text in column.categories], np.float32)
+        found = np.asarray([float(text) for text in column.categories], np.float64)
     except ValueError:
         return None
+    return np.clip(found, -_LARGEST_RANK, _LARGEST_RANK).astype(np.float32)
 
 
 def _holed(values: NDArray[np.float32], missing: torch.Tensor) -> NDArray[np.float32]:

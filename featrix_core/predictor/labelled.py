@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,3 +104,11 @@ def unknown_columns(table: Table, met: Collection[str]) -> tuple[Notice, ...]:
             action="extend the space with create_extended_embedding_space()",
         ),
     )
+
+
+@contextmanager
+def told_as_notices() -> Iterator[None]:
+    """Without Python's warnings of what notices say too: commands and reports show those."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The space does not know|Column .* alone tells")
+        yield

@@ -72,6 +72,21 @@ class Registry:
         self.experiment = experiment
         self.client = connect(self.uri)
 
+    @classmethod
+    def existing(cls, workdir: Path | None) -> Registry:
+        """A registry to look things up in; a new one is not begun.
+
+        Raises:
+            FeatrixUserError: the work folder holds none, and no other is named.
+        """
+        elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+        if workdir and not elsewhere and not (workdir / "mlflow.db").is_file():
+            raise FeatrixUserError(
+                f"There is no registry in the folder {str(workdir)!r}",
+                remedy="Give the work folder of a run: it holds mlflow.db",
+            )
+        return cls(workdir=workdir)
+
     def __repr__(self) -> str:
         return f"Registry({redact(self.uri)!r}, experiment={self.experiment!r})"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 from featrix_core.bundle import seal_beside
 from featrix_core.embedding_space import EmbeddingSpace, OnProgress
 from featrix_core.files import write_json
+from featrix_core.predictor.labelled import told_as_notices
 from featrix_core.single_predictor import SinglePredictor
 from featrix_core.steps.config import StepConfig
 from featrix_core.steps.data_step import load_dataset
@@ -43,9 +43,7 @@ def train_predictor(
         ensemble=config.ensemble,
         **config.of_target(data.target(target)),
     )
-    with warnings.catch_warnings():
-        # These stand in the predictor's notices too, which command and report show.
-        warnings.filterwarnings("ignore", "The space does not know|Column .* alone tells")
+    with told_as_notices():
         predictor.prep_for_training(
             data.development,
             target,

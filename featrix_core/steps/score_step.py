@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from featrix_core.files import atomic_file, write_json
+from featrix_core.predictor.labelled import told_as_notices
 from featrix_core.predictor.response import to_arrow
 from featrix_core.single_predictor import SinglePredictor
 from featrix_core.steps.figures import write_figures
@@ -21,11 +22,13 @@ from featrix_core.tables.table import Table
 def write_scores(model: SinglePredictor, table: Table, out: Path, explain: bool = False) -> None:
     """Score a table into `.parquet` (a row per row) or `.jsonl` (a response per line)."""
     if out.suffix == ".jsonl":
-        lines = model.predict(table, explain=explain)
+        with told_as_notices():
+            lines = model.predict(table, explain=explain)
         with atomic_file(out) as aside, aside.open("w", encoding="utf-8") as handle:
             handle.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     else:
-        frame = model.predict_frame(table, explain=explain)
+        with told_as_notices():
+            frame = model.predict_frame(table, explain=explain)
         with atomic_file(out) as aside:
             pq.write_table(to_arrow(frame), aside)
 

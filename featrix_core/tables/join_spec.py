@@ -112,7 +112,9 @@ def load_join_spec(path: str | Path) -> JoinSpec:
         ) from error
     except (ValueError, RecursionError) as error:
         raise FeatrixUserError(
-            "The join specification is no valid JSON", column=path.name, value=error
+            f"The join specification {path.name!r} is no valid JSON",
+            value=error,
+            remedy="Mend it at that place",
         ) from error
     spec = parse_join_spec(raw)
     tables = {

@@ -235,6 +235,15 @@ def test_run_refuses_its_configuration(tmp_path: Path, refused: Refused) -> None
     assert "targets" in said
 
 
+@pytest.mark.parametrize("command", ["lineage", "rollback"])
+def test_a_registry_that_is_not_there_is_not_begun(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    said = refused(command, "credit-class", "--workdir", "nowhere", cwd=tmp_path)
+    assert "no registry in the folder 'nowhere'" in said and "mlflow.db" in said
+
+
 def test_refusals_do_not_wait_for_torch(tmp_path: Path) -> None:
     # A refusal is immediate; importing torch and scikit-learn alone takes seconds.
     program = """

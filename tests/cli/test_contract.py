@@ -116,6 +116,16 @@ def test_unreadable_records_are_answered_in_their_places(
     assert np.flatnonzero(np.isnan(vectors).any(axis=1)).tolist() == [4]
 
 
+def test_columns_that_the_space_does_not_know_are_told_in_one_sentence(
+    run: Run, model: Path, new_rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    new_rows.assign(zzz="1").to_csv(tmp_path / "rows.csv", index=False)
+    for out in ("out.parquet", "out.jsonl"):
+        result = run("predict", "--model", model, "--data", "rows.csv", "--out", out, cwd=tmp_path)
+        assert result.returncode == 0
+        assert result.stderr.count("zzz") == 1 and ".py:" not in result.stderr
+
+
 def test_rows_keep_their_order(
     run: Run, model: Path, new_rows: pd.DataFrame, scores: pa.Table, tmp_path: Path
 ) -> None:
