@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from featrix_core.cores import allowed_cores
 from featrix_core.strings.grid import DIMENSION, to_steps
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class OnnxMiniLM:
 
 def _threads() -> int:
     """As many as the environment allows numeric libraries, or one per core."""
-    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    return int(os.environ.get("OMP_NUM_THREADS") or allowed_cores())
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

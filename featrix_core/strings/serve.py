@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featrix_core.cores import allowed_cores
 from featrix_core.errors import FeatrixUserError
 from featrix_core.strings.embedder import find_weights
 from featrix_core.strings.engine import EngineName, fingerprint_of
@@ -69,7 +69,7 @@ def serve(
     service = StringsService(
         folder,
         engine=engine,
-        threads=len(os.sched_getaffinity(0)) if threads is None else threads,
+        threads=allowed_cores() if threads is None else threads,
         limits=Limits() if max_connections is None else Limits(connections=max_connections),
         token=None if token_file is None else read_token(token_file),
         cache_entries=cache_entries,
