@@ -9,7 +9,7 @@ import importlib
 import os
 from typing import Any
 
-from featrix_core.cores import cpu_limit
+from featrix_core.cores import cpu_limit, limit_threads
 
 # How long an idle OpenMP thread spins before it sleeps. The default is so long that a second process on the
 # same cores makes training many times slower; none at all costs a third on a quiet machine. It only takes
@@ -17,9 +17,7 @@ from featrix_core.cores import cpu_limit
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
-# Threads of torch, trees and Arrow: as many as the container may use, not as many as its node has.
-if (allowed := cpu_limit()) is not None:
-    os.environ.setdefault("OMP_NUM_THREADS", str(allowed))
+limit_threads(os.environ, cpu_limit())
 
 _HOME = {
     "EmbeddingSpace": "embedding_space",

@@ -255,7 +255,7 @@ def plan_data(
         Path | None, typer.Option("--json", help="File for the plan: all values, all reasons.")
     ] = None,
 ) -> None:
-    """Show every automatic value of a training with its reason, its seconds and its memory.
+    """Show every automatic value of a training with its reason, and the seconds and memory of the space.
 
     A few steps are run on a sample of the rows; nothing is kept of them.
 

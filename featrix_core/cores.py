@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -28,9 +28,18 @@ def cpu_limit(cgroups: Path = _CGROUPS) -> int | None:
     ):
         with contextlib.suppress(OSError, ValueError):  # "max" is no number
             quota, period = map(float, " ".join(f.read_text("ascii") for f in files).split())
-            limit = math.ceil(quota / period) if quota > 0 and period > 0 else 0
+            limit = max(int(quota / period), 1) if quota > 0 and period > 0 else 0
             return limit if 0 < limit < _cores() else None
     return None
+
+
+def limit_threads(environment: MutableMapping[str, str], limit: int | None) -> None:
+    """Let torch, trees and Arrow use as many threads as a container has cores, where nothing else is said.
+
+    It takes effect for libraries that are loaded after it.
+    """
+    if limit is not None:
+        environment.setdefault("OMP_NUM_THREADS", str(limit))
 
 
 def _cores() -> int:

@@ -5,7 +5,6 @@ Legend: N rows · O outputs (classes, or 1).
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 from dataclasses import dataclass
@@ -132,8 +131,7 @@ def _grown(
     fit, *held = (
         _pool(sample.read, rows, sample.target_N[rows], sample.weights(rows)) for rows in parts
     )
-    # Classes that a fold lacks are no news to a user; failures are raised.
-    model.fit(fit, eval_set=held or None, log_cerr=io.StringIO())
+    model.fit(fit, eval_set=held or None)
     kept = model.get_metadata()
     known = json.loads(kept["params"])["loss_function"]
     rate = float(model.get_all_params()[_RATE])

@@ -37,8 +37,8 @@ LARGEST_VOCABULARY = 100
 """Categories, in order of frequency, that a linear model tells apart."""
 _CODE_WIDTH, _LEAST_BINS = 1_000, 8
 """A linear model reads about so many piecewise-linear bins over all numbers, and at least so many of one."""
-_LARGEST_RANK = 1e18
-"""Categories that are larger numbers count as this one: float32 has to hold its square."""
+_LARGEST_RANK = 1e30
+"""Categories that are larger numbers count as this one: float32 has to hold it, and sums of many."""
 _SAMPLE = 5_000
 
 

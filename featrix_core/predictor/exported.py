@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featrix_core.bundle import read_tensors, verify_bundle
+from featrix_core.cores import cpu_limit
 from featrix_core.errors import BundleError, FeatrixUserError
 from featrix_core.files import read_json
 from featrix_core.input_data_set import TableLike, as_table
@@ -71,7 +72,7 @@ class ExportedPredictor:
         """Read a folder after checking every digest.
 
         Args:
-            threads: of ONNX Runtime; 0 leaves the number to it.
+            threads: of ONNX Runtime; 0: those of a container's CPU limit, or as many as it thinks best.
 
         Raises:
             BundleError: missing, damaged, of another kind or another version.
@@ -96,7 +97,7 @@ class ExportedPredictor:
         except ImportError as error:
             raise missing_package("onnxruntime") from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or cpu_limit() or 0
         options.log_severity_level = 3  # errors only
         session = onnxruntime.InferenceSession(
             str(folder / GRAPH), options, providers=["CPUExecutionProvider"]

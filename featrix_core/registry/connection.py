@@ -41,14 +41,18 @@ def quiet_mlflow() -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def locate(tracking_uri: str | None, workdir: Path | None) -> tuple[str, str | None]:
+def locate(
+    tracking_uri: str | None, workdir: Path | None, *, begin: bool = True
+) -> tuple[str, str | None]:
     """The tracking URI and, for a database that is opened directly, the folder for artifacts.
 
     The argument comes first, then `MLFLOW_TRACKING_URI`, then `<workdir>/mlflow.db` (embedded
     SQLite). Behind a server the artifacts are the server's business: the second value is then None.
+    `begin`: the folder of a database is made where there is none.
 
     Raises:
-        FeatrixUserError: nothing says where the registry is, or it is a plain folder.
+        FeatrixUserError: nothing says where the registry is, it is a plain folder, or without `begin` there
+            is no database.
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
@@ -80,7 +84,13 @@ def locate(tracking_uri: str | None, workdir: Path | None) -> tuple[str, str | N
             remedy="Choose another work folder",
         )
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        file = Path(uri.removeprefix("sqlite:///"))
+        if not begin and not file.is_file():
+            raise FeatrixUserError(
+                f"There is no registry in the folder {str(workdir or file.parent)!r}",
+                remedy=f"Give the work folder of a run: it holds {file.name}",
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
     return uri, root
 
 

@@ -79,12 +79,7 @@ class Registry:
         Raises:
             FeatrixUserError: the work folder holds none, and no other is named.
         """
-        elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
-        if workdir and not elsewhere and not (workdir / "mlflow.db").is_file():
-            raise FeatrixUserError(
-                f"There is no registry in the folder {str(workdir)!r}",
-                remedy="Give the work folder of a run: it holds mlflow.db",
-            )
+        locate(None, workdir, begin=False)
         return cls(workdir=workdir)
 
     def __repr__(self) -> str:

@@ -44,7 +44,10 @@ def moved(batch: _T, device: torch.device) -> _T:
 
 @contextmanager
 def threads_for(rows: int) -> Iterator[None]:
-    """One thread of torch for a while where there are few rows; more would wait for one another longer than work."""
+    """One thread of torch for a while where there are few rows; more would wait for one another longer than work.
+
+    It is the calling thread's number, and that of threads that first use torch meanwhile.
+    """
     before = torch.get_num_threads()
     if rows > FEW_ROWS or before == 1:
         yield

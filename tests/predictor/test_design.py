@@ -10,8 +10,7 @@ import pytest
 
 from featrix_core.encoders.tokenizer import Tokenizer
 from featrix_core.input_data_set import as_table
-from featrix_core.predictor.boosted import Sample, fit_boosted
-from featrix_core.predictor.design import Design, Features
+from featrix_core.predictor.design import Design
 from featrix_core.tables.build import build_schema, typed_columns
 from featrix_core.tables.schema import ColumnType
 
@@ -29,13 +28,3 @@ def test_huge_numbers_as_categories_have_a_finite_place(huge: str) -> None:
     assert np.isfinite(numbers_NF).all()
     told = [c for c in numbers_NF.T if (c[[0, 1, 3]] == [1.0, 2.0, 2.0]).all()]
     assert len(told) == 1 and (told[0][2] > 2.0) == (huge != "-1e40")
-
-
-def test_classes_that_a_fold_lacks_are_no_news(capfd: pytest.CaptureFixture[str]) -> None:
-    read = Features(np.arange(60, dtype=np.float32)[:, None], np.zeros((60, 0), np.int64))
-    target_N = np.arange(60) % 3
-    target_N[0] = 3
-    train, held = np.arange(1, 40), np.arange(40, 60)
-    answer = fit_boosted(Sample(read, target_N, 4), train, held, 5).answer(read.rows(held))
-    assert answer.shape == (20, 4)
-    assert capfd.readouterr() == ("", "")
