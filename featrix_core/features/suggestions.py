@@ -261,17 +261,20 @@ def load_suggestions(path: str | Path) -> list[object]:
         FeatrixUserError: no such file, too large, no JSON, or none of these forms.
     """
     path = Path(path)
+    told = f"The file of engineered columns {path.name!r}"
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise FeatrixUserError("The suggestion file is larger than 1 MB", column=path.name)
+            raise FeatrixUserError(f"{told} is larger than 1 MB", remedy=_REMEDY)
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FeatrixUserError(
-            "The suggestion file cannot be read", column=str(path), value=error.strerror
+            f"The file of engineered columns {str(path)!r} cannot be read",
+            value=error.strerror,
+            remedy="Give the path of an existing JSON file",
         ) from error
     except (ValueError, RecursionError) as error:
         raise FeatrixUserError(
-            f"The file of engineered columns {path.name!r} is no valid JSON",
+            f"{told} is no valid JSON",
             value=error,
             remedy="Mend it at that place; examples/german_credit_features.json shows the form",
         ) from error
@@ -284,9 +287,7 @@ def load_suggestions(path: str | Path) -> list[object]:
     for entry in entries:
         listed = entry.get("suggestions") if isinstance(entry, dict) else None
         if not isinstance(listed, list):
-            raise FeatrixUserError(
-                "The suggestion file holds no list of suggestions", column=path.name, remedy=_REMEDY
-            )
+            raise FeatrixUserError(f"{told} holds no list of suggestions", remedy=_REMEDY)
         found.extend(listed)
     return found
 

@@ -145,7 +145,7 @@ def test_the_three_forms_of_a_file(form: Any, tmp_path: Path) -> None:
 def test_files_that_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_bytes(content)
-    with pytest.raises(FeatrixUserError, match=r"suggestion file|Suggestion"):
+    with pytest.raises(FeatrixUserError, match=r"The file of engineered columns 's.json'"):
         load_suggestions(path)
 
 
