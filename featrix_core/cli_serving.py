@@ -27,7 +27,9 @@ def serve_strings(
     ] = "onnx",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="Batches computed at a time (default: cores)."),
+        typer.Option(
+            "--threads", min=1, help="Batches computed at a time (default: usable cores)."
+        ),
     ] = None,
     token_file: Annotated[
         Path | None,

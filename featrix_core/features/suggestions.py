@@ -276,7 +276,7 @@ def load_suggestions(path: str | Path) -> list[object]:
         raise FeatrixUserError(
             f"{told} is no valid JSON",
             value=error,
-            remedy="Mend it at that place; examples/german_credit_features.json shows the form",
+            remedy=_REMEDY,
         ) from error
     if isinstance(raw, list):
         return raw

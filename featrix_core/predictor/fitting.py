@@ -240,16 +240,16 @@ def bag_answer(
     """The bag's answer (N, O): log of mean probability, or mean number; and the spread of heads (N,), the mean of
     the members'. In chunks of rows; members on one frozen space share its encoding."""
     answers, spreads = [], []
-    for start in range(0, max(batch.n_rows, 1), CHUNK):
-        with threads_for(batch.n_rows), evaluating(nn.ModuleList(members)):
+    with threads_for(batch.n_rows), evaluating(nn.ModuleList(members)):
+        for start in range(0, max(batch.n_rows, 1), CHUNK):
             logits = _logits(members, batch.rows(slice(start, start + CHUNK)))
-        said = torch.stack([combine(logits_EBO, classification) for logits_EBO in logits])
-        joined = torch.logsumexp(said, dim=0) - math.log(len(said))
-        answers.append(joined if classification else said.mean(dim=0))
-        numbers = [logits_EBO[..., 0] for logits_EBO in logits]
-        # torch warns of the deviation of nothing.
-        each = [n.std(dim=0, unbiased=False) if n.numel() else n[0] for n in numbers]
-        spreads.append(torch.stack(each).mean(dim=0))
+            said = torch.stack([combine(logits_EBO, classification) for logits_EBO in logits])
+            joined = torch.logsumexp(said, dim=0) - math.log(len(said))
+            answers.append(joined if classification else said.mean(dim=0))
+            numbers = [logits_EBO[..., 0] for logits_EBO in logits]
+            # torch warns of the deviation of nothing.
+            each = [n.std(dim=0, unbiased=False) if n.numel() else n[0] for n in numbers]
+            spreads.append(torch.stack(each).mean(dim=0))
     return torch.cat(answers), torch.cat(spreads)
 
 

@@ -87,7 +87,7 @@ def locate(
         file = Path(uri.removeprefix("sqlite:///"))
         if not begin and not file.is_file():
             raise FeatrixUserError(
-                f"There is no registry in the folder {str(workdir or file.parent)!r}",
+                f"There is no registry in the folder {str(file.parent)!r}",
                 remedy=f"Give the work folder of a run: it holds {file.name}",
             )
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -19,16 +19,15 @@ from featrix_core.tables.schema import Notice
 from featrix_core.tables.table import Table
 
 
+@told_as_notices()
 def write_scores(model: SinglePredictor, table: Table, out: Path, explain: bool = False) -> None:
     """Score a table into `.parquet` (a row per row) or `.jsonl` (a response per line)."""
     if out.suffix == ".jsonl":
-        with told_as_notices():
-            lines = model.predict(table, explain=explain)
+        lines = model.predict(table, explain=explain)
         with atomic_file(out) as aside, aside.open("w", encoding="utf-8") as handle:
             handle.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     else:
-        with told_as_notices():
-            frame = model.predict_frame(table, explain=explain)
+        frame = model.predict_frame(table, explain=explain)
         with atomic_file(out) as aside:
             pq.write_table(to_arrow(frame), aside)
 

@@ -241,7 +241,11 @@ def test_a_registry_that_is_not_there_is_not_begun(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     said = refused(command, "credit-class", "--workdir", "nowhere", cwd=tmp_path)
-    assert "no registry in the folder 'nowhere'" in said and "mlflow.db" in said
+    assert f"no registry in the folder '{tmp_path / 'nowhere'}'" in said and "mlflow.db" in said
+    # The folder that is told is the one that was looked in.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other/runs.db")
+    said = refused(command, "credit-class", "--workdir", "nowhere", cwd=tmp_path)
+    assert f"'{tmp_path / 'other'}'" in said and "runs.db" in said
 
 
 def test_refusals_do_not_wait_for_torch(tmp_path: Path) -> None:
